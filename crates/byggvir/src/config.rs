@@ -1,0 +1,76 @@
+//! Configuration of the resource manager, and what is tracked and done about one service.
+
+use std::{path::PathBuf, time::Duration};
+
+use gladsheim_types::{Platform, ResourceLimits};
+
+/// Configuration of a [`ResourceManager`](crate::ResourceManager) (specification: Byggvir, Configuration).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResourceManagerConfig {
+    /// Time between two samples. Default: 1 s; zero turns sampling off.
+    pub monitoring_interval: Duration,
+    /// Kind of machine. Default: Midgard.
+    pub platform: Platform,
+    /// Limits of services that have none of their own. Default: none.
+    pub default_limits: ResourceLimits,
+    /// Whether low battery stops services (Alfheim only). Default: false.
+    pub battery_aware: bool,
+    /// Battery level below which they stop, in percent (Alfheim only). Default: 15; bounds: 0 to 100.
+    pub stop_services_below_battery_percent: u8,
+}
+
+impl Default for ResourceManagerConfig {
+    fn default() -> Self {
+        Self {
+            monitoring_interval: Duration::from_secs(1),
+            platform: Platform::default(),
+            default_limits: ResourceLimits::default(),
+            battery_aware: false,
+            stop_services_below_battery_percent: 15,
+        }
+    }
+}
+
+/// The process tree of one running service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessTree {
+    /// Process id of the leader.
+    pub pid: u32,
+    /// Folder of the service's own cgroup, where it has one.
+    pub cgroup: Option<PathBuf>,
+}
+
+/// What is done about limits beyond measuring, per service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LimitPolicy {
+    /// What follows when a limit is exceeded where the kernel does not enforce it. Default: warn.
+    pub action: LimitAction,
+    /// Most processes in the tree; 0 is unlimited.
+    pub pids: u64,
+    /// Memory above which the kernel throttles, in bytes; 0 is never.
+    pub memory_high_bytes: u64,
+    /// What follows when the kernel kills a child of the service for want of memory.
+    pub oom: OomPolicy,
+}
+
+/// What follows when a limit is exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum LimitAction {
+    /// An event, nothing else.
+    #[default]
+    Warn,
+    /// The service is restarted, under its restart policy.
+    Restart,
+    /// The service is stopped.
+    Stop,
+}
+
+/// What follows when the kernel's out-of-memory killer ends a child, not the leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OomPolicy {
+    /// The whole service is ended.
+    #[default]
+    Stop,
+    /// It goes on without that child.
+    Continue,
+}

@@ -1,0 +1,164 @@
+//! The contract of the registry.
+
+use std::{sync::Arc, time::SystemTime};
+
+use gladsheim_types::{ResourceUsage, ServiceHealth};
+use tokio::sync::broadcast;
+
+use crate::{
+    RunEnd, ServiceMetadata, ServiceRegistryError, ServiceState, ServiceStatistics, StateChange,
+    Transition,
+};
+
+/// Called after a state has changed, with no lock held. Must not block; a panic in it is contained.
+pub type StateListener = Arc<dyn Fn(StateChange) + Send + Sync>;
+
+/// Knows who runs, in which state, and why (specification: Skirnir, Public API).
+///
+/// All methods return at once; a reader never waits for a writer that is busy.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+pub trait ServiceRegistryApi: Send + Sync + 'static {
+    /// Registers a service. The entry's name is `service_name`, whatever the metadata say.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyRegistered`; `RegistryLocked` after [`lock`](Self::lock).
+    fn register_service(
+        &self,
+        service_name: String,
+        metadata: ServiceMetadata,
+    ) -> Result<(), ServiceRegistryError>;
+
+    /// Removes a service and its history.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn unregister_service(&self, service_name: &str) -> Result<(), ServiceRegistryError>;
+
+    /// All that is known about a service.
+    fn get_service(&self, service_name: &str) -> Option<Arc<ServiceMetadata>>;
+
+    /// All services, sorted by name.
+    fn list_services(&self) -> Vec<Arc<ServiceMetadata>>;
+
+    /// The services in one state, sorted by name.
+    fn list_services_by_state(&self, state: ServiceState) -> Vec<Arc<ServiceMetadata>>;
+
+    /// Whether a service is registered.
+    fn is_registered(&self, service_name: &str) -> bool;
+
+    /// Moves a service to another state, without a cause and in the same generation.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`, `InvalidTransition`.
+    fn update_state(
+        &self,
+        service_name: &str,
+        new_state: ServiceState,
+    ) -> Result<(), ServiceRegistryError>;
+
+    /// Added: moves a service to another state and records why, in one step with all that the
+    /// transition carries.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`, `InvalidTransition`; nothing has changed then.
+    fn transition(
+        &self,
+        service_name: &str,
+        transition: Transition,
+    ) -> Result<(), ServiceRegistryError>;
+
+    /// Added: records the process of a new run: `process_id`, `start_time`, no `stop_time`, and the
+    /// next generation.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn record_start(
+        &self,
+        service_name: &str,
+        process_id: u32,
+        start_time: SystemTime,
+    ) -> Result<(), ServiceRegistryError>;
+
+    /// Added: records the end of a run: `process_id` 0, `stop_time`, how it ended; usage and health of
+    /// the run are dropped.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn record_end(&self, service_name: &str, end: RunEnd) -> Result<(), ServiceRegistryError>;
+
+    /// Added: one more automatic restart.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn record_restart(&self, service_name: &str) -> Result<(), ServiceRegistryError>;
+
+    /// Added: whether the service is ready, and what it waits for or why it is in its state, for a
+    /// person (`None` leaves the reason as it is).
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn update_readiness(
+        &self,
+        service_name: &str,
+        ready: bool,
+        reason: Option<String>,
+    ) -> Result<(), ServiceRegistryError>;
+
+    /// Records the last sample.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn update_resource_usage(
+        &self,
+        service_name: &str,
+        usage: ResourceUsage,
+    ) -> Result<(), ServiceRegistryError>;
+
+    /// Records the last health.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn update_health_status(
+        &self,
+        service_name: &str,
+        health: ServiceHealth,
+    ) -> Result<(), ServiceRegistryError>;
+
+    /// Added: the last changes of a service's state, oldest first; bounded.
+    fn history(&self, service_name: &str) -> Vec<StateChange>;
+
+    /// Adds a listener; see [`ServiceRegistryExt::on_state_change`].
+    fn add_state_listener(&self, listener: StateListener);
+
+    /// Counts per state.
+    fn get_statistics(&self) -> ServiceStatistics;
+
+    /// Added: from now on nothing is registered (shutdown has begun).
+    fn lock(&self);
+
+    /// Changes of state for observers: a slow one sees a gap and reads the registry again.
+    fn subscribe(&self) -> broadcast::Receiver<StateChange>;
+}
+
+/// The specification's generic method, kept off the vtable.
+pub trait ServiceRegistryExt: ServiceRegistryApi {
+    /// Adds a callback for changes of state (specification: `on_state_change`).
+    fn on_state_change<F>(&self, callback: F)
+    where
+        F: Fn(StateChange) + Send + Sync + 'static,
+    {
+        self.add_state_listener(Arc::new(callback));
+    }
+}
+
+impl<T: ServiceRegistryApi + ?Sized> ServiceRegistryExt for T {}

@@ -1,0 +1,112 @@
+//! The contract of the service loader.
+
+use std::{collections::HashMap, path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use crate::{
+    LogQuery, LogStream, ProcessEvent, ServiceLoaderError, ServiceProcess, Signal, StartOptions,
+};
+
+/// Starts, stops and looks up service processes (specification: Thjalfi, Public API).
+///
+/// Methods take `&self`: an implementation is shared as `Arc<dyn ServiceLoaderApi>` and serialises
+/// requests for one service by itself. Requests for different services never wait for each other.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait ServiceLoaderApi: Send + Sync + 'static {
+    /// Starts a service and returns once it is ready.
+    ///
+    /// [`launch_service`](Self::launch_service), then [`ServiceProcess::ready`] within
+    /// `options.startup_timeout`; when that has passed, the whole tree is killed.
+    /// A start during a slow stop waits for the stop.
+    ///
+    /// Cancellation: dropping the future leaves the process running, found by `get_process`.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`, `AlreadyRunning`, `Unauthorized`, `SpawnFailed`, `StartupTimeout`.
+    async fn start_service(
+        &self,
+        service_name: &str,
+        options: StartOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError>;
+
+    /// Added: starts a service and returns as soon as `exec` has succeeded.
+    ///
+    /// # Errors
+    ///
+    /// As `start_service`, without `StartupTimeout`.
+    async fn launch_service(
+        &self,
+        service_name: &str,
+        options: StartOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError>;
+
+    /// Stops a service: its stop signal to the leader, then to what is left of the tree; SIGKILL to
+    /// all of it after `timeout`. Returns when the tree is gone.
+    ///
+    /// Cancellation: dropping the future does not cancel the stop.
+    ///
+    /// # Errors
+    ///
+    /// `NotRunning`; `ShutdownTimeout` where `force_kill_after_timeout` is off, and it still runs.
+    async fn stop_service(
+        &self,
+        service_name: &str,
+        timeout: Duration,
+    ) -> Result<(), ServiceLoaderError>;
+
+    /// Kills the whole tree at once and returns when it is gone; overtakes a stop under way.
+    ///
+    /// # Errors
+    ///
+    /// `NotRunning`.
+    async fn force_kill_service(&self, service_name: &str) -> Result<(), ServiceLoaderError>;
+
+    /// Stops the service if it runs, within the configured shutdown timeout, and starts it.
+    ///
+    /// # Errors
+    ///
+    /// As `start_service`, and `ShutdownTimeout`.
+    async fn restart_service(
+        &self,
+        service_name: &str,
+        options: StartOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError>;
+
+    /// The handle of a running service.
+    fn get_process(&self, service_name: &str) -> Option<ServiceProcess>;
+
+    /// Whether a service has a living process.
+    fn is_running(&self, service_name: &str) -> bool;
+
+    /// Added: sends one signal to the leader.
+    ///
+    /// # Errors
+    ///
+    /// `NotRunning`, `Io`.
+    fn signal_service(&self, service_name: &str, signal: Signal) -> Result<(), ServiceLoaderError>;
+
+    /// Added: replaces the paths of the services, and with them the list of what may start.
+    /// Running services are left alone.
+    fn set_service_paths(&self, service_paths: HashMap<String, PathBuf>);
+
+    /// Added: which containment is active, `cgroup` or `session`.
+    fn containment(&self) -> &'static str;
+
+    /// Added: captured output, oldest first; with `query.follow`, goes on as it is written.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `Io` if the log cannot be read.
+    fn read_log(
+        &self,
+        service_name: &str,
+        query: LogQuery,
+    ) -> Result<LogStream, ServiceLoaderError>;
+
+    /// Facts for observers.
+    fn subscribe(&self) -> broadcast::Receiver<ProcessEvent>;
+}

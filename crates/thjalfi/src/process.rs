@@ -1,0 +1,126 @@
+//! The handle of one running service.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    sync::Arc,
+    time::SystemTime,
+};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::{ServiceLoaderError, Signal};
+
+/// Handle of one run of a service (specification: Thjalfi, `ServiceProcess`).
+///
+/// A cheap clone over channels: one task owns the process, and only that task knows whether the
+/// process id is still ours. Dropping a handle does nothing to the process.
+#[derive(Debug, Clone)]
+pub struct ServiceProcess {
+    /// Name of the service.
+    pub service_name: String,
+    /// Process id of the leader.
+    pub pid: u32,
+    /// When it was started.
+    pub start_time: SystemTime,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all handles of one run share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) signals: mpsc::UnboundedSender<Signal>,
+    pub(crate) ready: watch::Receiver<bool>,
+    pub(crate) exit: watch::Receiver<Option<ProcessExit>>,
+    pub(crate) cgroup: Option<PathBuf>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessExit {
+    /// Exit status of the leader; `None` where the kernel no longer tells it (an adopted process).
+    pub status: Option<ExitStatus>,
+    /// When the end was seen.
+    pub at: SystemTime,
+    /// Whether it was ended by our SIGKILL after the shutdown timeout or by a force kill.
+    pub killed: bool,
+    /// Members of the tree that could not be found and ended (session containment only).
+    pub leaked: Vec<u32>,
+}
+
+impl ServiceProcess {
+    /// Waits for the end of the run: the leader is reaped and its tree is gone.
+    ///
+    /// May be called by several tasks at once, and after the end. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// If the exit status is not known.
+    pub async fn wait(&self) -> Result<ExitStatus, io::Error> {
+        self.exited()
+            .await
+            .status
+            .ok_or_else(|| io::Error::other(format!("{}: exit status unknown", self.service_name)))
+    }
+
+    /// Added: as [`wait`](Self::wait), with all that is known about the end.
+    pub async fn exited(&self) -> ProcessExit {
+        let mut exit = self.shared.exit.clone();
+        // The supervisor publishes the exit before it ends; were it gone without one, nobody
+        // would know the status.
+        match exit.wait_for(Option::is_some).await {
+            Ok(exit) => exit.clone(),
+            Err(_) => None,
+        }
+        .unwrap_or(ProcessExit {
+            status: None,
+            at: SystemTime::now(),
+            killed: false,
+            leaked: Vec::new(),
+        })
+    }
+
+    /// Added: waits until the service is ready as its [`Readiness`](crate::Readiness) says.
+    ///
+    /// Has no timeout of its own. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// `SpawnFailed` if the run ends first.
+    pub async fn ready(&self) -> Result<(), ServiceLoaderError> {
+        let mut ready = self.shared.ready.clone();
+        match ready.wait_for(|ready| *ready).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ServiceLoaderError::SpawnFailed(format!(
+                "{}: ended before it was ready",
+                self.service_name
+            ))),
+        }
+    }
+
+    /// Sends a signal to the leader.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if the run has ended.
+    pub fn send_signal(&self, signal: Signal) -> Result<(), io::Error> {
+        if !self.is_alive() {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        self.shared
+            .signals
+            .send(signal)
+            .map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))
+    }
+
+    /// Whether the leader still runs.
+    pub fn is_alive(&self) -> bool {
+        self.shared.exit.borrow().is_none()
+    }
+
+    /// Added: folder of the service's own cgroup, where it has one.
+    pub fn cgroup(&self) -> Option<&Path> {
+        self.shared.cgroup.as_deref()
+    }
+}
