@@ -1,1 +1,3 @@
+//! The `gladsheim` binary.
+
 fn main() {}
