@@ -6,7 +6,7 @@ pub use crate::{
     error::ServiceLoaderError,
     event::ProcessEvent,
     log::{LogLine, LogQuery, LogStream, OutputStream},
-    process::{ProcessExit, ServiceProcess},
+    process::{ProcessExit, ServiceProcess, SignalTarget},
     signal::Signal,
 };
 
@@ -17,3 +17,6 @@ mod event;
 mod log;
 mod process;
 mod signal;
+
+#[cfg(any(test, feature = "mock"))]
+pub mod mock;

@@ -1,21 +1,21 @@
 //! The handle of one running service.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::Arc,
     time::SystemTime,
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::{ServiceLoaderError, Signal};
 
 /// Handle of one run of a service (specification: Thjalfi, `ServiceProcess`).
 ///
-/// A cheap clone over channels: one task owns the process, and only that task knows whether the
-/// process id is still ours. Dropping a handle does nothing to the process.
+/// A cheap clone over channels: one task owns the process and reaps it. Signals go through a pidfd,
+/// which never means another process. Dropping a handle does nothing to the process.
 #[derive(Debug, Clone)]
 pub struct ServiceProcess {
     /// Name of the service.
@@ -30,10 +30,20 @@ pub struct ServiceProcess {
 /// What all handles of one run share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) signals: mpsc::UnboundedSender<Signal>,
+    pub(crate) leader: Arc<dyn SignalTarget>,
     pub(crate) ready: watch::Receiver<bool>,
     pub(crate) exit: watch::Receiver<Option<ProcessExit>>,
     pub(crate) cgroup: Option<PathBuf>,
+}
+
+/// Where signals for one process go, whoever holds it; a pidfd, or a fake in tests.
+pub trait SignalTarget: fmt::Debug + Send + Sync + 'static {
+    /// Sends one signal.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if the process has ended and was reaped.
+    fn signal(&self, signal: Signal) -> io::Result<()>;
 }
 
 /// How a run ended.
@@ -108,10 +118,7 @@ impl ServiceProcess {
         if !self.is_alive() {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
-        self.shared
-            .signals
-            .send(signal)
-            .map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))
+        self.shared.leader.signal(signal)
     }
 
     /// Whether the leader still runs.
