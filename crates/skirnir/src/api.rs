@@ -1,13 +1,13 @@
 //! The contract of the registry.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use gladsheim_types::{ResourceUsage, ServiceHealth};
 use tokio::sync::broadcast;
 
 use crate::{
-    RunEnd, ServiceMetadata, ServiceRegistryError, ServiceState, ServiceStatistics, StateChange,
-    Transition,
+    RegistryWatch, RunEnd, ServiceFilter, ServiceMetadata, ServiceRegistryError, ServiceState,
+    ServiceStatistics, StateChange, Transition,
 };
 
 /// Called after a state has changed, with no lock held. Must not block; a panic in it is contained.
@@ -44,6 +44,9 @@ pub trait ServiceRegistryApi: Send + Sync + 'static {
 
     /// The services in one state, sorted by name.
     fn list_services_by_state(&self, state: ServiceState) -> Vec<Arc<ServiceMetadata>>;
+
+    /// Added: the services that a filter means, sorted by name: discovery.
+    fn find_services(&self, filter: &ServiceFilter) -> Vec<Arc<ServiceMetadata>>;
 
     /// Whether a service is registered.
     fn is_registered(&self, service_name: &str) -> bool;
@@ -134,10 +137,39 @@ pub trait ServiceRegistryApi: Send + Sync + 'static {
         health: ServiceHealth,
     ) -> Result<(), ServiceRegistryError>;
 
+    /// Added: the addresses where the service listens, as its declaration or the service itself has
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn update_endpoints(
+        &self,
+        service_name: &str,
+        endpoints: Vec<String>,
+    ) -> Result<(), ServiceRegistryError>;
+
+    /// Added: replaces the custom metadata.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn update_custom(
+        &self,
+        service_name: &str,
+        custom: HashMap<String, String>,
+    ) -> Result<(), ServiceRegistryError>;
+
     /// Added: the last changes of a service's state, oldest first; bounded.
     fn history(&self, service_name: &str) -> Vec<StateChange>;
 
-    /// Adds a listener; see [`ServiceRegistryExt::on_state_change`].
+    /// Adds a listener for the changes of state from now on.
+    ///
+    /// It is called in the order of [`StateChange::seq`], one call at a time, by a thread that changes a
+    /// state: as a rule the one that made the change, before its call returns; where several threads
+    /// change states at once, any of them, and then a call may return earlier. A listener
+    /// may call the registry; what it changes is told after it has returned. It must not block: other
+    /// listeners wait for it, though no writer's change does.
     fn add_state_listener(&self, listener: StateListener);
 
     /// Counts per state.
@@ -148,6 +180,14 @@ pub trait ServiceRegistryApi: Send + Sync + 'static {
 
     /// Changes of state for observers: a slow one sees a gap and reads the registry again.
     fn subscribe(&self) -> broadcast::Receiver<StateChange>;
+
+    /// Added: follows the registry without missing anything.
+    ///
+    /// With `None`, a snapshot comes first, then every change after it. With the revision of the event that
+    /// a consumer handled last, every change after that one, as long as they are held (the last
+    /// 1,024); else, and for a revision that this registry has not reached yet, a snapshot. A
+    /// revision means nothing to any other registry, nor to the same program's next run.
+    fn watch_from(&self, revision: Option<u64>) -> RegistryWatch;
 }
 
 /// The specification's generic method, kept off the vtable.

@@ -72,3 +72,30 @@ pub struct ServiceStatistics {
     /// Added: unknown ones alone.
     pub unknown_count: usize,
 }
+
+impl ServiceStatistics {
+    /// From the number of services in each state, in the order of [`ServiceState::ALL`].
+    pub(crate) fn from_counts(counts: [usize; ServiceState::ALL.len()]) -> Self {
+        let [
+            unknown,
+            starting,
+            running,
+            stopping,
+            stopped,
+            crashed,
+            restarting,
+            failed,
+        ] = counts;
+        Self {
+            total_count: counts.iter().sum(),
+            running_count: running,
+            stopped_count: stopped + unknown,
+            crashed_count: crashed + failed,
+            starting_count: starting + restarting,
+            stopping_count: stopping,
+            failed_count: failed,
+            restarting_count: restarting,
+            unknown_count: unknown,
+        }
+    }
+}
