@@ -148,3 +148,34 @@ impl HealthCheckStrategy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back_to_its_verdict() {
+        for status in HealthStatus::ALL {
+            assert_eq!(HealthStatus::from_name(status.as_str()), Some(status));
+        }
+        assert_eq!(HealthStatus::from_name("Healthy"), None);
+    }
+
+    #[test]
+    fn only_a_crossed_threshold_counts_as_failing() {
+        let failing = HealthStatus::ALL.into_iter().filter(|s| s.is_failing());
+        assert!(failing.eq([HealthStatus::Unhealthy, HealthStatus::Timeout]));
+    }
+
+    #[test]
+    fn health_is_unknown_before_the_first_check() {
+        let health = ServiceHealth::default();
+        assert_eq!(health.status, HealthStatus::Unknown);
+        assert_eq!(health.last_check, SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            health.check_strategy.timeout(),
+            None,
+            "a process check waits for nothing"
+        );
+    }
+}

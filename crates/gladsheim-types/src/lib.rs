@@ -13,3 +13,8 @@ pub use crate::{
 mod cause;
 mod health;
 mod resource;
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

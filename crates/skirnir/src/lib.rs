@@ -62,3 +62,8 @@ mod watch;
 pub mod mock {
     pub use crate::api::MockServiceRegistryApi;
 }
+
+/// The README's examples, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,12 +4,16 @@ use std::fmt;
 
 /// State of a service (specification: Skirnir, `ServiceState`; `Failed` is added).
 ///
-/// ```text
-/// unknown ──> starting ──> running ──> stopping ──> stopped ──> starting
-///                │            ├──> crashed ──> restarting ──> starting
-///                │            └──> restarting     │
-///                └──> crashed, failed             └──> failed (given up)
-/// ```
+/// | from | to |
+/// | --- | --- |
+/// | unknown | starting, running, stopped, crashed, failed |
+/// | starting | running, stopping, crashed, failed |
+/// | running | stopping, stopped, crashed, restarting |
+/// | stopping | stopped, running (not stopped in time, and not killed) |
+/// | stopped | starting |
+/// | crashed | restarting, starting, stopped, failed |
+/// | restarting | starting, stopping, stopped, failed |
+/// | failed | starting, stopped |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ServiceState {
     /// Nothing is known yet.
@@ -61,7 +65,6 @@ impl ServiceState {
                 Self::Crashed,
                 Self::Restarting,
             ],
-            // Back to running: a shutdown timeout without a kill.
             Self::Stopping => &[Self::Stopped, Self::Running],
             Self::Stopped => &[Self::Starting],
             Self::Crashed => &[
