@@ -103,7 +103,7 @@ pub trait ServiceRegistryApi: Send + Sync + 'static {
     fn record_restart(&self, service_name: &str) -> Result<(), ServiceRegistryError>;
 
     /// Added: whether the service is ready, and what it waits for or why it is in its state, for a
-    /// person (`None` leaves the reason as it is).
+    /// person (`None` leaves the reason as it is, an empty one clears it).
     ///
     /// # Errors
     ///
@@ -113,6 +113,17 @@ pub trait ServiceRegistryApi: Send + Sync + 'static {
         service_name: &str,
         ready: bool,
         reason: Option<String>,
+    ) -> Result<(), ServiceRegistryError>;
+
+    /// Added: when the next attempt of a service that restarts is due; `None` if that is not known.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn update_next_attempt(
+        &self,
+        service_name: &str,
+        next_attempt_at: Option<SystemTime>,
     ) -> Result<(), ServiceRegistryError>;
 
     /// Records the last sample.

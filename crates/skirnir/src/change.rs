@@ -189,7 +189,25 @@ impl ServiceRegistry {
     ) -> Result<()> {
         self.edit(service_name, |service| {
             service.ready = ready;
-            service.reason = reason.or(service.reason.take());
+            if let Some(reason) = reason {
+                service.reason = (!reason.is_empty()).then_some(reason);
+            }
+            Told::Yes
+        })
+    }
+
+    /// Added: when the next attempt of a service that restarts is due; `None` if that is not known.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    pub fn update_next_attempt(
+        &self,
+        service_name: &str,
+        next_attempt_at: Option<SystemTime>,
+    ) -> Result<()> {
+        self.edit(service_name, |service| {
+            service.next_attempt_at = next_attempt_at;
             Told::Yes
         })
     }

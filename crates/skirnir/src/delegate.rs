@@ -85,6 +85,14 @@ impl ServiceRegistryApi for ServiceRegistry {
         self.update_readiness(service_name, ready, reason)
     }
 
+    fn update_next_attempt(
+        &self,
+        service_name: &str,
+        next_attempt_at: Option<SystemTime>,
+    ) -> Result<(), ServiceRegistryError> {
+        self.update_next_attempt(service_name, next_attempt_at)
+    }
+
     fn update_resource_usage(
         &self,
         service_name: &str,

@@ -1,19 +1,17 @@
 //! Model check of the concurrent part: shuttle chooses the interleavings of a few threads at every lock.
 //! A failing schedule is printed and replays with `shuttle::replay`.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use follower::Follower;
 use shuttle::thread;
 
-use crate::{
-    RegistryChangeKind, RegistryWatch, ServiceMetadata, ServiceRegistry, ServiceState, StateChange,
-    WatchEvent,
-};
+use crate::{ServiceMetadata, ServiceRegistry, ServiceState, StateChange};
 
-const SCHEDULES: usize = 2_000;
+#[path = "../tests/support/follower.rs"]
+mod follower;
+
+const SCHEDULES: usize = 1_000;
 
 fn running(names: &[&str]) -> ServiceRegistry {
     let registry = ServiceRegistry::new();
@@ -127,54 +125,20 @@ fn a_watch_that_begins_amid_changes_ends_with_a_true_copy() {
             let writer = {
                 let registry = registry.clone();
                 thread::spawn(move || {
-                    registry.record_restart("thor").expect("is there");
                     registry
                         .update_state("thor", ServiceState::Crashed)
                         .expect("is legal");
+                    registry.record_restart("thor").expect("is there");
                     registry.unregister_service("freki").expect("is there");
                 })
             };
-            let mut watch = registry.watch_from(None);
-            let mut copy = BTreeMap::new();
-            let mut revision = follow(&mut watch, &mut copy, None);
+            let mut follower = Follower::new(&registry, None);
+            follower.catch_up();
             writer.join().expect("does not panic");
-            revision = follow(&mut watch, &mut copy, revision);
-            assert_eq!(revision, Some(5));
-            let copied: Vec<_> = copy.into_values().collect();
-            assert_eq!(copied, registry.list_services());
+            follower.catch_up();
+            assert_eq!((follower.revision, follower.snapshots), (Some(5), 1));
+            follower.assert_copy_of(&registry);
         },
         SCHEDULES,
     );
-}
-
-/// Applies what there is, and checks that no revision is missing.
-fn follow(
-    watch: &mut RegistryWatch,
-    copy: &mut BTreeMap<String, Arc<ServiceMetadata>>,
-    mut last: Option<u64>,
-) -> Option<u64> {
-    while let Some(event) = watch.try_next() {
-        match event {
-            WatchEvent::Snapshot { revision, services } => {
-                assert_eq!(last, None, "a short history has no gap");
-                copy.extend(services.into_iter().map(|s| (s.service_name.clone(), s)));
-                last = Some(revision);
-            }
-            WatchEvent::Change(change) => {
-                assert_eq!(last.map(|revision| revision + 1), Some(change.revision));
-                last = Some(change.revision);
-                match change.kind {
-                    RegistryChangeKind::Registered(metadata)
-                    | RegistryChangeKind::Updated(metadata)
-                    | RegistryChangeKind::StateChanged { metadata, .. } => {
-                        copy.insert(metadata.service_name.clone(), metadata);
-                    }
-                    RegistryChangeKind::Unregistered(name) => {
-                        copy.remove(&name);
-                    }
-                }
-            }
-        }
-    }
-    last
 }

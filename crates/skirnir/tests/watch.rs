@@ -5,6 +5,15 @@
 #[path = "support/follower.rs"]
 mod follower;
 
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
 use follower::Follower;
 use gladsheim_types::{HealthStatus, ServiceHealth};
 use skirnir::{ServiceMetadata, ServiceRegistry, ServiceState, WatchEvent};
@@ -128,6 +137,34 @@ fn a_measurement_is_no_change_but_a_verdict_is() {
             .expect("is there");
         assert_eq!(watch.try_next().is_some(), told, "{status}");
     }
+}
+
+struct Alarm(AtomicBool);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+#[test]
+fn a_waiting_consumer_is_woken_by_the_next_change() {
+    let registry = with_thor();
+    let mut watch = registry.watch_from(Some(1));
+    let alarm = Arc::new(Alarm(AtomicBool::new(false)));
+    let waker = Waker::from(Arc::clone(&alarm));
+    let mut context = Context::from_waker(&waker);
+
+    let mut next = pin!(watch.next());
+    assert_eq!(next.as_mut().poll(&mut context), Poll::Pending);
+    assert!(!alarm.0.load(Ordering::Acquire));
+    change(&registry, 1);
+    assert!(alarm.0.load(Ordering::Acquire));
+    let event = next.as_mut().poll(&mut context);
+    assert!(
+        matches!(&event, Poll::Ready(Some(WatchEvent::Change(change))) if change.revision == 2),
+        "{event:?}"
+    );
 }
 
 #[tokio::test]
