@@ -176,7 +176,8 @@ impl ServiceRegistry {
         })
     }
 
-    /// Added: whether the service is ready, and why, for a person (`None` leaves the reason as it is).
+    /// Added: whether the service is ready, and why, for a person (`None` leaves the reason as
+    /// it is, an empty one clears it).
     ///
     /// # Errors
     ///

@@ -82,6 +82,7 @@ fn nothing_can_be_done_to_an_unknown_service() {
         registry.record_end("thor", end),
         registry.record_restart("thor"),
         registry.update_readiness("thor", true, None),
+        registry.update_next_attempt("thor", None),
         registry.update_resource_usage("thor", Default::default()),
         registry.update_health_status("thor", Default::default()),
         registry.update_endpoints("thor", Vec::new()),
@@ -222,6 +223,39 @@ fn a_change_carries_its_cause_reason_and_run() {
         (Some(Cause::Probe), 1, 2)
     );
     assert_eq!(last.reason.as_deref(), Some("3 checks failed"));
+}
+
+#[test]
+fn a_reason_stays_until_it_is_replaced_or_cleared() {
+    let registry = with_thor(ServiceState::Starting);
+    for (told, kept) in [
+        (Some("waits for freki"), Some("waits for freki")),
+        (None, Some("waits for freki")),
+        (Some("waits for loki"), Some("waits for loki")),
+        (Some(""), None),
+    ] {
+        registry
+            .update_readiness("thor", false, told.map(str::to_owned))
+            .expect("is there");
+        let thor = registry.get_service("thor").expect("is there");
+        assert_eq!(thor.reason.as_deref(), kept, "{told:?}");
+    }
+}
+
+#[test]
+fn a_next_attempt_may_be_moved_and_ends_with_the_next_change_of_state() {
+    let registry = with_thor(ServiceState::Restarting);
+    let due = Some(SystemTime::now());
+    registry.update_next_attempt("thor", due).expect("is there");
+    let next = |registry: &ServiceRegistry| {
+        let thor = registry.get_service("thor").expect("is there");
+        thor.next_attempt_at
+    };
+    assert_eq!(next(&registry), due);
+    registry
+        .update_state("thor", ServiceState::Starting)
+        .expect("is legal");
+    assert_eq!(next(&registry), None);
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn a_time() -> impl Strategy<Value = SystemTime> {
 }
 
 fn a_reason() -> impl Strategy<Value = Option<String>> {
-    prop::option::of("[a-z]{1,8}")
+    prop::option::of("[a-z]{0,3}")
 }
 
 fn a_transition() -> impl Strategy<Value = Transition> {
@@ -229,8 +229,10 @@ impl Model {
             Command::Restart => service.restart_count += 1,
             Command::Ready(ready, reason) => {
                 service.ready = ready;
-                if reason.is_some() {
-                    service.reason = reason;
+                match reason.as_deref() {
+                    None => {}
+                    Some("") => service.reason = None,
+                    Some(_) => service.reason = reason,
                 }
             }
             Command::Usage(bytes) => service.resource_usage = Some(usage(bytes)),
