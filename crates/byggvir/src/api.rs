@@ -84,6 +84,14 @@ pub trait ResourceManagerApi: Send + Sync + 'static {
     /// Added: who enforces the limits of a service, `kernel`, `sampling` or `none`.
     fn limits_enforced_by(&self, service_name: &str) -> &'static str;
 
+    /// Added: the backend that took the last sample of a service, `cgroup`, `procfs` or `sysinfo`;
+    /// `none` without a sample.
+    fn measured_by(&self, service_name: &str) -> &'static str;
+
+    /// Added: how many processes of a service the kernel has killed for want of memory, in its current
+    /// run or, if that has ended, the last one.
+    fn oom_kills(&self, service_name: &str) -> u64;
+
     /// Adds a listener for violations; see [`ResourceManagerExt::on_limit_violation`].
     fn add_violation_listener(&self, listener: ViolationListener);
 

@@ -1,0 +1,216 @@
+//! CPU time of one sampling round, each backend, against `sysinfo` refreshing the same processes.
+//!
+//! `cargo bench -p byggvir` prints one line per number of services and backend. The services are
+//! processes that sleep; a round in which nothing else forks is the common case, one after a fork
+//! walks `/proc` for newcomers.
+
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use byggvir::{ProcessTree, ProcfsProbe, SysinfoProbe, SystemProbe, TrackedTree};
+use nix::time::{ClockId, clock_gettime};
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+const COUNTS: [usize; 3] = [10, 100, 1000];
+const ROUNDS: u32 = 20;
+
+fn main() -> io::Result<()> {
+    // `cargo test --benches` runs this too: a small round proves that it works.
+    let counts = if env::args().any(|argument| argument == "--bench") {
+        &COUNTS[..]
+    } else {
+        &[10]
+    };
+    println!("services  backend                  CPU time of a round");
+    for &count in counts {
+        let services = Services::start(count)?;
+        let plain = services.trees(None);
+        report(count, "procfs", &mut ProcfsProbe::new(), &plain);
+        report_after_forks(count, &mut ProcfsProbe::new(), &plain)?;
+        match Cgroups::make(&services) {
+            Ok(cgroups) => {
+                let trees = services.trees(Some(&cgroups.folders));
+                report(count, "procfs, own cgroup", &mut ProcfsProbe::new(), &trees);
+            }
+            Err(error) => println!("{count:8}  procfs, own cgroup       skipped: {error}"),
+        }
+        report(count, "sysinfo backend", &mut SysinfoProbe::new(), &plain);
+        report_sysinfo(count, &services)?;
+    }
+    Ok(())
+}
+
+fn report(count: usize, backend: &str, probe: &mut dyn SystemProbe, trees: &[TrackedTree]) {
+    print(
+        count,
+        backend,
+        median(|| {}, || assert_all(probe.sample(trees))),
+    );
+}
+
+fn report_after_forks(
+    count: usize,
+    probe: &mut dyn SystemProbe,
+    trees: &[TrackedTree],
+) -> io::Result<()> {
+    let fork = || {
+        // A round after a fork walks; whether this one worked shows in the figure.
+        let _ = Command::new("true").status();
+    };
+    print(
+        count,
+        "procfs, after a fork",
+        median(fork, || assert_all(probe.sample(trees))),
+    );
+    Ok(())
+}
+
+/// What a user of the crate would do: refresh these processes, CPU and memory.
+fn report_sysinfo(count: usize, services: &Services) -> io::Result<()> {
+    let mut system = System::new().map_err(io::Error::other)?;
+    let pids: Vec<Pid> = services
+        .children
+        .iter()
+        .map(|child| Pid::from_u32(child.id()))
+        .collect();
+    let kind = ProcessRefreshKind::nothing()
+        .with_cpu()
+        .with_memory()
+        .without_tasks();
+    let refresh = || {
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, kind);
+    };
+    print(count, "sysinfo, the same pids", median(|| {}, refresh));
+    Ok(())
+}
+
+fn assert_all(samples: Vec<io::Result<byggvir::TreeSample>>) {
+    assert!(
+        samples.iter().all(Result::is_ok),
+        "a service could not be measured"
+    );
+}
+
+fn print(count: usize, backend: &str, time: Duration) {
+    println!(
+        "{count:8}  {backend:23}  {:9.3} ms",
+        time.as_secs_f64() * 1e3
+    );
+}
+
+/// The median of some rounds, after one that opens everything.
+fn median(mut before: impl FnMut(), mut round: impl FnMut()) -> Duration {
+    round();
+    let mut times: Vec<Duration> = (0..ROUNDS)
+        .map(|_| {
+            before();
+            let start = thread_time();
+            round();
+            thread_time() - start
+        })
+        .collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn thread_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+struct Services {
+    children: Vec<Child>,
+}
+
+impl Services {
+    fn start(count: usize) -> io::Result<Self> {
+        let mut services = Self {
+            children: Vec::new(),
+        };
+        for _ in 0..count {
+            let child = Command::new("sleep")
+                .arg("1000")
+                .stdin(Stdio::null())
+                .spawn()?;
+            services.children.push(child);
+        }
+        Ok(services)
+    }
+
+    fn trees(&self, cgroups: Option<&[PathBuf]>) -> Vec<TrackedTree> {
+        let tree = |(index, child): (usize, &Child)| TrackedTree {
+            run: index as u64,
+            tree: Arc::new(ProcessTree {
+                pid: child.id(),
+                cgroup: cgroups.map(|folders| folders[index].clone()),
+            }),
+        };
+        self.children.iter().enumerate().map(tree).collect()
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            // One that is gone already needs no end.
+            let _ = child.kill();
+        }
+        for child in &mut self.children {
+            // As above.
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A cgroup for each service, removed at the end.
+struct Cgroups {
+    root: PathBuf,
+    folders: Vec<PathBuf>,
+}
+
+impl Cgroups {
+    fn make(services: &Services) -> io::Result<Self> {
+        let mount = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+            .into_iter()
+            .find(|mount| Path::new(mount).join("cgroup.controllers").exists())
+            .ok_or_else(|| io::Error::other("no cgroup2 mount"))?;
+        let root = Path::new(mount).join(format!("byggvir-bench-{}", std::process::id()));
+        fs::create_dir(&root)?;
+        let mut cgroups = Self {
+            root,
+            folders: Vec::new(),
+        };
+        for child in &services.children {
+            let folder = cgroups.root.join(child.id().to_string());
+            fs::create_dir(&folder)?;
+            cgroups.folders.push(folder.clone());
+            fs::write(folder.join("cgroup.procs"), child.id().to_string())?;
+        }
+        Ok(cgroups)
+    }
+}
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        for folder in self.folders.drain(..).chain([self.root.clone()]) {
+            let Some(parent) = self.root.parent() else {
+                return;
+            };
+            if let Ok(pids) = fs::read_to_string(folder.join("cgroup.procs")) {
+                for pid in pids.lines() {
+                    // One that has ended need not be moved out.
+                    let _ = fs::write(parent.join("cgroup.procs"), pid);
+                }
+            }
+            if let Err(error) = fs::remove_dir(&folder) {
+                println!("{} is left behind: {error}", folder.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,463 @@
+//! The resource manager: the handle that everybody holds.
+
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
+
+use async_trait::async_trait;
+use gladsheim_types::{Platform, ResourceLimits, ResourceUsage};
+use tokio::sync::broadcast;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use crate::{
+    BatterySource, CgroupEnforcer, HostProbe, LimitEnforcer, LimitHandler, LimitPolicy,
+    LimitViolation, PowerSupplyClass, ProcessTree, ResourceEvent, ResourceManagerApi,
+    ResourceManagerConfig, ResourceManagerError, SystemProbe, SystemResourceUsage,
+    ViolationListener, limits, lock, meter::Meter, sampler::Sampler, table::Run, teller::Teller,
+};
+
+/// What a manager needs from the world. The default is this host, and nobody who acts on limits.
+pub struct ResourceManagerPorts {
+    /// What measures.
+    pub probe: Box<dyn SystemProbe>,
+    /// What makes limits hold.
+    pub enforcer: Arc<dyn LimitEnforcer>,
+    /// What knows the battery.
+    pub battery: Arc<dyn BatterySource>,
+    /// Who carries out a policy's action; without one, actions are only events.
+    pub limit_handler: Option<Arc<dyn LimitHandler>>,
+}
+
+impl Default for ResourceManagerPorts {
+    fn default() -> Self {
+        Self {
+            probe: Box::new(HostProbe::new()),
+            enforcer: Arc::new(CgroupEnforcer),
+            battery: Arc::new(PowerSupplyClass::default()),
+            limit_handler: None,
+        }
+    }
+}
+
+impl fmt::Debug for ResourceManagerPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceManagerPorts")
+            .field("probe", &self.probe)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Measures services and watches over their limits (specification: Byggvir, `ResourceManager`).
+///
+/// A cheap handle: clones share one manager. Dropping the last one ends the sampling task soon after;
+/// limits that the kernel holds stay in force, and handlers at work finish.
+///
+/// The methods block for at most as long as some reads and writes of kernel files take.
+#[derive(Clone)]
+pub struct ResourceManager {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: ResourceManagerConfig,
+    pub(crate) meter: Meter,
+    pub(crate) teller: Teller,
+    pub(crate) battery: Arc<dyn BatterySource>,
+    enforcer: Arc<dyn LimitEnforcer>,
+    /// Held while limits are applied and stored, so that the last one stored is the one applied.
+    applying: Mutex<()>,
+    monitor: Mutex<Option<Monitor>>,
+}
+
+struct Monitor {
+    task: TaskTracker,
+    /// Stops the task when it is dropped.
+    stop: DropGuard,
+}
+
+impl Inner {
+    pub(crate) fn minds_battery(&self) -> bool {
+        self.config.battery_aware && self.config.platform == Platform::Alfheim
+    }
+
+    /// Whether there are rounds, once monitoring has started.
+    fn samples(&self) -> bool {
+        !self.config.monitoring_interval.is_zero()
+    }
+
+    /// Puts `limits` (or those in force) on the service's run, if it has one.
+    fn enforce(&self, name: &str, limits: Option<&ResourceLimits>) -> io::Result<()> {
+        let (run, tree, limits, policy) = {
+            let table = lock(&self.meter.table);
+            let Some(entry) = table.get(name) else {
+                return Ok(());
+            };
+            let Some(Run { tracked, .. }) = &entry.run else {
+                return Ok(());
+            };
+            let limits = limits
+                .unwrap_or_else(|| entry.limits(&self.meter.default_limits))
+                .clone();
+            (
+                tracked.run,
+                Arc::clone(&tracked.tree),
+                limits,
+                entry.policy.clone(),
+            )
+        };
+        let enforced = self.enforcer.apply(&tree, &limits, &policy)?;
+        lock(&self.meter.table).set_enforced(name, run, enforced);
+        Ok(())
+    }
+
+    fn enforce_or_warn(&self, name: &str) {
+        if let Err(error) = self.enforce(name, None) {
+            tracing::warn!(service = name, %error, "the kernel refused the limits");
+        }
+    }
+
+    fn end_run(&self, name: &str) {
+        let oom_kills = self.oom_kills(name);
+        let now = SystemTime::now();
+        let defaults = &self.meter.default_limits;
+        let (run, crossings) = lock(&self.meter.table).end_run(name, oom_kills, defaults, now);
+        if let Some(run) = run {
+            self.meter.forget(run);
+        }
+        self.teller.tell(crossings);
+    }
+
+    fn oom_kills(&self, name: &str) -> u64 {
+        let (tree, before) = {
+            let table = lock(&self.meter.table);
+            let Some(entry) = table.get(name) else {
+                return 0;
+            };
+            let Some(run) = &entry.run else {
+                return entry.past_oom_kills;
+            };
+            (Arc::clone(&run.tracked.tree), run.oom_kills_before)
+        };
+        self.count_oom_kills(name, &tree).saturating_sub(before)
+    }
+
+    fn count_oom_kills(&self, name: &str, tree: &ProcessTree) -> u64 {
+        self.enforcer.oom_kills(tree).unwrap_or_else(|error| {
+            tracing::warn!(service = name, %error, "OOM kills cannot be counted");
+            0
+        })
+    }
+}
+
+impl ResourceManager {
+    /// A manager over this host. Opens, spawns and measures nothing; needs no runtime.
+    pub fn new(config: ResourceManagerConfig) -> Self {
+        Self::with_ports(config, ResourceManagerPorts::default())
+    }
+
+    /// A manager over other ports than this host's.
+    pub fn with_ports(config: ResourceManagerConfig, ports: ResourceManagerPorts) -> Self {
+        let in_rounds = !config.monitoring_interval.is_zero();
+        Self {
+            inner: Arc::new(Inner {
+                meter: Meter::new(ports.probe, config.default_limits.clone(), in_rounds),
+                teller: Teller::new(ports.limit_handler),
+                battery: ports.battery,
+                enforcer: ports.enforcer,
+                applying: Mutex::default(),
+                monitor: Mutex::default(),
+                config,
+            }),
+        }
+    }
+
+    /// Starts the sampling task; does nothing if it runs. With a `monitoring_interval` of zero there
+    /// is no task: usage is measured when it is asked for, and limits are not watched.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled.
+    pub async fn start_monitoring(&self) {
+        let mut monitor = lock(&self.inner.monitor);
+        if monitor.is_some() {
+            return;
+        }
+        let stopped = CancellationToken::new();
+        let task = TaskTracker::new();
+        if self.inner.samples() {
+            task.spawn(Sampler::new(&self.inner, stopped.clone()).run());
+        }
+        task.close();
+        *monitor = Some(Monitor {
+            task,
+            stop: stopped.drop_guard(),
+        });
+    }
+
+    /// Ends the sampling task and waits for the round under way; does nothing if none runs. Handlers
+    /// at work are not waited for. Cancelled, it has stopped the task all the same.
+    pub async fn stop_monitoring(&self) {
+        let monitor = lock(&self.inner.monitor).take();
+        if let Some(Monitor { task, stop }) = monitor {
+            drop(stop);
+            task.wait().await;
+        }
+    }
+
+    /// Begins to measure a running service, and puts its limits on it where the kernel can. A name
+    /// that is tracked already is replaced: the old run's numbers are forgotten, its limits stay.
+    pub fn track_service(&self, service_name: &str, tree: ProcessTree) {
+        self.inner.end_run(service_name);
+        let oom_kills_before = self.inner.count_oom_kills(service_name, &tree);
+        let _applying = lock(&self.inner.applying);
+        lock(&self.inner.meter.table).track(service_name, Arc::new(tree), oom_kills_before);
+        self.inner.enforce_or_warn(service_name);
+    }
+
+    /// Ends measuring; usage, limits and policy of the name are forgotten.
+    pub fn untrack_service(&self, service_name: &str) {
+        self.inner.end_run(service_name);
+        lock(&self.inner.meter.table).remove(service_name);
+    }
+
+    /// Ends measuring of a run that has ended; limits and policy of the name stay for the next. To be
+    /// called before the run's cgroup is removed, or its OOM kills are lost.
+    pub fn run_ended(&self, service_name: &str) {
+        self.inner.end_run(service_name);
+    }
+
+    /// The last sample of a service; the first one is taken here if no round has been yet, with CPU 0.
+    ///
+    /// # Errors
+    ///
+    /// `MonitoringNotStarted`; `ServiceNotFound`; `SystemError` if there is no sample and none can be
+    /// taken, because no process of the service is alive, say.
+    pub fn get_resource_usage(
+        &self,
+        service_name: &str,
+    ) -> Result<ResourceUsage, ResourceManagerError> {
+        if lock(&self.inner.monitor).is_none() {
+            return Err(ResourceManagerError::MonitoringNotStarted);
+        }
+        self.inner.meter.usage(service_name)
+    }
+
+    /// Usage of the whole machine; zeros if it cannot be read.
+    pub fn get_system_usage(&self) -> SystemResourceUsage {
+        self.inner.meter.system_usage()
+    }
+
+    /// Sets the limits of a service, running or not, and enforces them at once where the kernel can.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidLimits`; `SystemError` if the kernel refused them: those from before then stay, but
+    /// some of the new ones may be in force already.
+    pub fn set_resource_limits(
+        &self,
+        service_name: &str,
+        limits: ResourceLimits,
+    ) -> Result<(), ResourceManagerError> {
+        limits::validate(&limits)?;
+        let _applying = lock(&self.inner.applying);
+        self.inner
+            .enforce(service_name, Some(&limits))
+            .map_err(|error| ResourceManagerError::SystemError(error.to_string()))?;
+        lock(&self.inner.meter.table).entry(service_name).limits = Some(limits);
+        Ok(())
+    }
+
+    /// Sets what is done about the limits of a service, at once.
+    pub fn set_limit_policy(&self, service_name: &str, policy: LimitPolicy) {
+        let _applying = lock(&self.inner.applying);
+        lock(&self.inner.meter.table).entry(service_name).policy = policy;
+        self.inner.enforce_or_warn(service_name);
+    }
+
+    /// Limits of a service; the configured defaults if it has none of its own.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound` if the name is neither tracked nor has limits or a policy.
+    pub fn get_resource_limits(
+        &self,
+        service_name: &str,
+    ) -> Result<ResourceLimits, ResourceManagerError> {
+        lock(&self.inner.meter.table)
+            .get(service_name)
+            .map(|entry| entry.limits(&self.inner.meter.default_limits).clone())
+            .ok_or_else(|| ResourceManagerError::ServiceNotFound(service_name.to_owned()))
+    }
+
+    /// Compares the last sample with the limits: exceeded beats warning, memory beats CPU. Looks at
+    /// this one sample only; the events and listeners are those that wait for more than a spike.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_resource_usage`](Self::get_resource_usage).
+    pub fn check_limits(
+        &self,
+        service_name: &str,
+    ) -> Result<Option<LimitViolation>, ResourceManagerError> {
+        let current_usage = self.get_resource_usage(service_name)?;
+        let limits = self.get_resource_limits(service_name)?;
+        Ok(
+            limits::judge(&current_usage, &limits).map(|violation_type| LimitViolation {
+                service_name: service_name.to_owned(),
+                violation_type,
+                timestamp: current_usage.measured_at,
+                current_usage,
+                limits,
+            }),
+        )
+    }
+
+    /// Adds a callback for violations, see [`ViolationListener`]: called once when a limit or a
+    /// warning threshold is crossed upwards, not again until usage was well below it.
+    pub fn on_limit_violation<F>(&self, callback: F)
+    where
+        F: Fn(LimitViolation) + Send + Sync + 'static,
+    {
+        self.add_violation_listener(Arc::new(callback));
+    }
+
+    /// The same as [`on_limit_violation`](Self::on_limit_violation), for a shared callback.
+    pub fn add_violation_listener(&self, listener: ViolationListener) {
+        self.inner.teller.add_listener(listener);
+    }
+
+    /// Who enforces the limits of a running service: `kernel` if it holds all that are set,
+    /// `sampling` if a round has to notice one of them, `none` if none is set or nobody looks.
+    pub fn limits_enforced_by(&self, service_name: &str) -> &'static str {
+        let table = lock(&self.inner.meter.table);
+        let Some(entry) = table.get(service_name) else {
+            return "none";
+        };
+        let Some(run) = &entry.run else { return "none" };
+        let limits = entry.limits(&self.inner.meter.default_limits);
+        let memory = limits.max_memory_bytes > 0;
+        let cpu = limits.max_cpu_percent > 0.0;
+        if !memory && !cpu {
+            "none"
+        } else if (!memory || run.enforced.memory) && (!cpu || run.enforced.cpu) {
+            "kernel"
+        } else if self.inner.samples() {
+            "sampling"
+        } else {
+            "none"
+        }
+    }
+
+    /// The backend that took the last sample of a service, `cgroup`, `procfs` or `sysinfo`; `none`
+    /// without a sample.
+    pub fn measured_by(&self, service_name: &str) -> &'static str {
+        let table = lock(&self.inner.meter.table);
+        let run = table.get(service_name).and_then(|entry| entry.run.as_ref());
+        let measured = run.and_then(|run| run.measured.as_ref());
+        measured.map_or("none", |(sample, _)| sample.backend)
+    }
+
+    /// How many processes of a service the kernel has killed for want of memory, in its current run
+    /// or, if that has ended, the last one.
+    pub fn oom_kills(&self, service_name: &str) -> u64 {
+        self.inner.oom_kills(service_name)
+    }
+
+    /// Facts for observers. A slow one sees a gap; `Sampled` is made only while somebody listens.
+    pub fn subscribe(&self) -> broadcast::Receiver<ResourceEvent> {
+        self.inner.teller.subscribe()
+    }
+}
+
+impl fmt::Debug for ResourceManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceManager")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ResourceManagerApi for ResourceManager {
+    async fn start_monitoring(&self) {
+        self.start_monitoring().await;
+    }
+
+    async fn stop_monitoring(&self) {
+        self.stop_monitoring().await;
+    }
+
+    fn track_service(&self, service_name: &str, tree: ProcessTree) {
+        self.track_service(service_name, tree);
+    }
+
+    fn untrack_service(&self, service_name: &str) {
+        self.untrack_service(service_name);
+    }
+
+    fn run_ended(&self, service_name: &str) {
+        self.run_ended(service_name);
+    }
+
+    fn get_resource_usage(
+        &self,
+        service_name: &str,
+    ) -> Result<ResourceUsage, ResourceManagerError> {
+        self.get_resource_usage(service_name)
+    }
+
+    fn get_system_usage(&self) -> SystemResourceUsage {
+        self.get_system_usage()
+    }
+
+    fn set_resource_limits(
+        &self,
+        service_name: &str,
+        limits: ResourceLimits,
+    ) -> Result<(), ResourceManagerError> {
+        self.set_resource_limits(service_name, limits)
+    }
+
+    fn set_limit_policy(&self, service_name: &str, policy: LimitPolicy) {
+        self.set_limit_policy(service_name, policy);
+    }
+
+    fn get_resource_limits(
+        &self,
+        service_name: &str,
+    ) -> Result<ResourceLimits, ResourceManagerError> {
+        self.get_resource_limits(service_name)
+    }
+
+    fn check_limits(
+        &self,
+        service_name: &str,
+    ) -> Result<Option<LimitViolation>, ResourceManagerError> {
+        self.check_limits(service_name)
+    }
+
+    fn limits_enforced_by(&self, service_name: &str) -> &'static str {
+        self.limits_enforced_by(service_name)
+    }
+
+    fn measured_by(&self, service_name: &str) -> &'static str {
+        self.measured_by(service_name)
+    }
+
+    fn oom_kills(&self, service_name: &str) -> u64 {
+        self.oom_kills(service_name)
+    }
+
+    fn add_violation_listener(&self, listener: ViolationListener) {
+        self.add_violation_listener(listener);
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<ResourceEvent> {
+        self.subscribe()
+    }
+}

@@ -1,0 +1,220 @@
+//! One process of a tree, measured through a descriptor that is kept open.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use nix::{errno::Errno, sys::resource, unistd::SysconfVar};
+
+use super::{
+    stat::{Stat, Statm, keyed, parse_stat, parse_statm},
+    system::read,
+};
+
+/// What the members of all trees share.
+#[derive(Debug)]
+pub(super) struct Proc {
+    pub(super) root: PathBuf,
+    pub(super) buffer: Vec<u8>,
+    pub(super) page_bytes: u64,
+    /// Each open descriptor holds one clone.
+    permits: Arc<()>,
+    /// Most descriptors that may stay open; the others are opened for each reading.
+    pub(super) max_open: usize,
+}
+
+impl Proc {
+    pub(super) fn new(root: PathBuf) -> Self {
+        // A quarter of what the process may open, so that plenty is left for its real work.
+        let soft_limit =
+            resource::getrlimit(resource::Resource::RLIMIT_NOFILE).map(|(soft, _)| soft);
+        let page_bytes = nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+        Self {
+            root,
+            buffer: Vec::new(),
+            page_bytes: page_bytes
+                .and_then(|bytes| u64::try_from(bytes).ok())
+                .unwrap_or(4096),
+            permits: Arc::new(()),
+            max_open: usize::try_from(soft_limit.unwrap_or(1024) / 4).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Reads `/proc/PID/stat` through a descriptor opened for it.
+    pub(super) fn stat(&mut self, pid: u32) -> io::Result<Stat> {
+        let stat = self.open(pid, "stat")?;
+        parse_stat(read(&stat, &mut self.buffer)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    fn open(&self, pid: u32, file: &str) -> io::Result<File> {
+        File::open(self.root.join(format!("{pid}/{file}")))
+    }
+
+    fn statm(&mut self, file: &File) -> io::Result<Statm> {
+        parse_statm(read(file, &mut self.buffer)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    pub(super) fn permit(&self) -> Option<Arc<()>> {
+        (Arc::strong_count(&self.permits) <= self.max_open).then(|| Arc::clone(&self.permits))
+    }
+}
+
+/// A process that belongs to a tree, until it is reaped.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) pid: u32,
+    source: Source,
+    pub(super) own_ticks: u64,
+    pub(super) reaped_ticks: u64,
+    started: u64,
+    /// Resident pages when `pages` was read.
+    resident: u64,
+    pages: Statm,
+    /// Shared memory in bytes, and the shared pages when it was read.
+    shared_memory: u64,
+    shared_memory_read_at: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Memory only: the tree's CPU time is known otherwise. A third of the cost of `stat`.
+    Statm(
+        File,
+        #[expect(dead_code, reason = "held, never read")] Arc<()>,
+    ),
+    Stat(
+        File,
+        #[expect(dead_code, reason = "held, never read")] Arc<()>,
+    ),
+    /// No descriptor is left for it.
+    Anew,
+}
+
+/// What one reading adds to the sums of a tree.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    pub(super) alive: bool,
+    pub(super) private_bytes: u64,
+    pub(super) shared_memory_bytes: u64,
+    /// Ticks since the last reading.
+    pub(super) own_ticks: u64,
+    pub(super) reaped_ticks: u64,
+}
+
+impl Member {
+    /// Takes in a process, with its first `stat`; its times before count at the first reading.
+    pub(super) fn new(proc: &mut Proc, pid: u32, memory_only: bool) -> io::Result<Self> {
+        let stat = proc.stat(pid)?;
+        let source = match proc.permit() {
+            Some(permit) if memory_only => Source::Statm(proc.open(pid, "statm")?, permit),
+            Some(permit) => Source::Stat(proc.open(pid, "stat")?, permit),
+            None => Source::Anew,
+        };
+        Ok(Self {
+            pid,
+            source,
+            own_ticks: 0,
+            reaped_ticks: 0,
+            started: stat.started,
+            resident: 0,
+            pages: Statm::default(),
+            shared_memory: 0,
+            shared_memory_read_at: None,
+        })
+    }
+
+    /// Reads the counters. `thoroughly` renews what is read at a slower pace.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` once the process is reaped; otherwise what the system said.
+    pub(super) fn measure(&mut self, proc: &mut Proc, thoroughly: bool) -> io::Result<Reading> {
+        self.read_counters(proc, thoroughly).map_err(|error| {
+            let gone = error.raw_os_error() == Some(Errno::ESRCH as i32);
+            if gone {
+                io::ErrorKind::NotFound.into()
+            } else {
+                error
+            }
+        })
+    }
+
+    fn read_counters(&mut self, proc: &mut Proc, thoroughly: bool) -> io::Result<Reading> {
+        let mut reading = Reading {
+            alive: true,
+            private_bytes: 0,
+            shared_memory_bytes: 0,
+            own_ticks: 0,
+            reaped_ticks: 0,
+        };
+        let stat = match &self.source {
+            Source::Statm(file, _) => {
+                self.pages = proc.statm(file)?;
+                reading.alive = self.pages.resident > 0;
+                None
+            }
+            Source::Stat(file, _) => parse_stat(read(file, &mut proc.buffer)?),
+            Source::Anew => Some(proc.stat(self.pid)?),
+        };
+        if let Some(stat) = stat {
+            if stat.started != self.started {
+                // The number has passed to another process.
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            reading.alive = !stat.is_zombie();
+            reading.own_ticks = stat.own_ticks.saturating_sub(self.own_ticks);
+            reading.reaped_ticks = stat.reaped_ticks.saturating_sub(self.reaped_ticks);
+            (self.own_ticks, self.reaped_ticks) = (stat.own_ticks, stat.reaped_ticks);
+            // The split into private and shared is read again only if the sum has changed.
+            if !reading.alive {
+                self.pages = Statm::default();
+            } else if thoroughly || stat.resident != self.resident {
+                let file = proc.open(self.pid, "statm")?;
+                self.pages = proc.statm(&file)?;
+                self.resident = stat.resident;
+            }
+        }
+        if reading.alive {
+            self.read_shared_memory(proc, thoroughly)?;
+            reading.private_bytes =
+                self.pages.resident.saturating_sub(self.pages.shared) * proc.page_bytes;
+            reading.shared_memory_bytes = self.shared_memory;
+        }
+        Ok(reading)
+    }
+
+    /// `status` costs as much as everything else together, so it is read when the process is new
+    /// and, if its shared pages have changed, at the slower pace.
+    fn read_shared_memory(&mut self, proc: &mut Proc, thoroughly: bool) -> io::Result<()> {
+        let due = match self.shared_memory_read_at {
+            Some(shared) => thoroughly && shared != self.pages.shared,
+            None => true,
+        };
+        if due {
+            let status = proc.open(self.pid, "status")?;
+            let kib = keyed(read(&status, &mut proc.buffer)?, "RssShmem:").unwrap_or(0);
+            self.shared_memory = kib.saturating_mul(1024);
+            self.shared_memory_read_at = Some(self.pages.shared);
+        }
+        Ok(())
+    }
+}
+
+/// The processes that a cgroup and the cgroups below it list.
+pub(super) fn cgroup_members(folder: &Path) -> Vec<u32> {
+    // A cgroup that has just been removed lists nobody.
+    let listed = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    let mut pids: Vec<u32> = listed
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .collect();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            pids.extend(cgroup_members(&entry.path()));
+        }
+    }
+    pids
+}
