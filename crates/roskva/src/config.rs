@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use gladsheim_types::HealthCheckStrategy;
 
+use crate::probe;
+
 /// Configuration of a [`HealthMonitor`](crate::HealthMonitor) (specification: Roskva, Configuration).
 #[derive(Debug, Clone, PartialEq)]
 pub struct HealthMonitorConfig {
@@ -89,11 +91,12 @@ pub struct MonitorOptions {
 pub struct CheckOptions {
     /// How to check.
     pub strategy: HealthCheckStrategy,
-    /// Time between two checks. Default: 5 s; bounds: above zero.
+    /// Time between two checks, varied by 5 % both ways; the first comes within 100 ms. Default: 5 s;
+    /// bounds: above zero.
     pub interval: Duration,
     /// Failures in a row until it has failed. Default: 3; bounds: at least 1.
     pub failure_threshold: u32,
-    /// Successes in a row until it has passed again. Default: 1; bounds: at least 1.
+    /// Successes in a row until it has passed, at first and again. Default: 1; bounds: at least 1.
     pub success_threshold: u32,
     /// Failures during this time after the start do not count. Default: 0.
     pub start_period: Duration,
@@ -102,6 +105,22 @@ pub struct CheckOptions {
 impl Default for CheckOptions {
     fn default() -> Self {
         HealthMonitorConfig::default().check_options(HealthCheckStrategy::Process)
+    }
+}
+
+impl CheckOptions {
+    /// Says what makes no sense, and what is allowed.
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        if self.interval.is_zero() {
+            return Err("interval 0 s: expected a time above zero".to_owned());
+        }
+        if self.failure_threshold == 0 || self.success_threshold == 0 {
+            return Err("threshold 0: expected at least 1".to_owned());
+        }
+        if self.strategy.timeout() == Some(Duration::ZERO) {
+            return Err("timeout 0 s: expected a time above zero".to_owned());
+        }
+        probe::validate(&self.strategy)
     }
 }
 
@@ -118,11 +137,12 @@ pub struct RestartPolicy {
     pub backoff: Duration,
     /// Factor from one delay to the next. Default: 2.0; bounds: at least 1.0.
     pub backoff_factor: f64,
-    /// The delay never grows above this. Default: 1 min.
+    /// The delay, before jitter, never grows above this. Default: 1 min.
     pub backoff_max: Duration,
     /// Part of the delay by which it is varied at random, both ways. Default: 0.1; bounds: 0.0 to 1.0.
     pub jitter: f64,
-    /// After this time of stable running, earlier restarts no longer count. Default: 1 min.
+    /// After this time of stable running, earlier restarts no longer count. Default: 1 min; zero: they
+    /// always count.
     pub reset_after: Duration,
     /// Exit codes that are no failure. Default: 0.
     pub success_exit_codes: Vec<i32>,

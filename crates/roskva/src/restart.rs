@@ -1,14 +1,40 @@
 //! Ports: what the monitor needs from its owner.
 
+use std::{fmt, sync::Arc};
+
 use async_trait::async_trait;
 
-use crate::BoxError;
+use crate::{BoxError, HealthProbe};
+
+/// What a [`HealthMonitor`](crate::HealthMonitor) is given by its owner; each may be left out.
+#[derive(Clone, Default)]
+pub struct MonitorPorts {
+    /// Carries out restarts. Without it the monitor only says what it would do.
+    pub restart: Option<Arc<dyn RestartHandler>>,
+    /// Answers process checks. Without it a process lives from `start_monitoring` to `report_exit`.
+    pub liveness: Option<Arc<dyn ProcessLiveness>>,
+    /// Carries out checks in the place of the built-in ones.
+    pub probe: Option<Arc<dyn HealthProbe>>,
+}
+
+impl fmt::Debug for MonitorPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MonitorPorts")
+            .field("restart", &self.restart.is_some())
+            .field("liveness", &self.liveness.is_some())
+            .field("probe", &self.probe.is_some())
+            .finish()
+    }
+}
 
 /// Carries out what the restart policy decides.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait RestartHandler: Send + Sync + 'static {
     /// Begin the next run of the service; `attempt` is the number within the window, from 1.
+    ///
+    /// Cancellation: dropped where `stop_monitoring` of this service is called meanwhile, so it must not
+    /// call that itself.
     ///
     /// # Errors
     ///
@@ -19,10 +45,11 @@ pub trait RestartHandler: Send + Sync + 'static {
     /// End the present run because a check failed for good; the owner then tells its end by
     /// [`report_exit`](crate::HealthMonitorApi::report_exit) with [`Cause::Probe`](gladsheim_types::Cause::Probe).
     /// `will_restart` says whether, as things stand, the policy will restart it; `reason` is for a person.
+    /// Called once per run; checks rest meanwhile.
     ///
     /// # Errors
     ///
-    /// If it could not be ended; the monitor goes on checking.
+    /// If it could not be ended; the monitor goes on checking, and asks again at the next failure.
     async fn end_run(
         &self,
         service_name: &str,

@@ -1,0 +1,555 @@
+//! The heart of the monitor: the book of services under one lock, and what changes it.
+//!
+//! The lock is held for short statements. Facts are queued for observers under it, so that everybody
+//! sees them in the order in which they happened; listeners run elsewhere (see `herald`).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use gladsheim_types::ServiceHealth;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore, broadcast},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    ExitReport, HealthEvent, HealthMonitorConfig, HealthMonitorError, HealthStatusChange,
+    MonitorOptions, MonitorPorts, RestartDecision, ServiceCrash,
+    agenda::{Agenda, Job},
+    herald::Herald,
+    policy::{
+        backoff,
+        budget::Budget,
+        gate::CheckKind,
+        restart::{End, Next, classify},
+    },
+    probe::{self, ProbeOutcome, StrategyProbe},
+    service::{Pending, Phase, Service, wall_clock},
+};
+
+/// Checks that may be under way at the same time.
+const CONCURRENCY: usize = 64;
+/// Facts kept for a slow observer of all services, and of one.
+const EVENTS: usize = 1024;
+const UPDATES: usize = 16;
+/// The first check comes within this time, so that whoever waits for health need not wait long.
+const FIRST_CHECK: Duration = Duration::from_millis(100);
+/// Part of an interval by which it is varied, so that checks do not march in step.
+const INTERVAL_JITTER: f64 = 0.05;
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: HealthMonitorConfig,
+    pub(crate) ports: MonitorPorts,
+    pub(crate) probe: StrategyProbe,
+    /// Guards everything that changes; never held across an await or while a listener runs.
+    book: Mutex<Book>,
+    /// Wakes the scheduler for an entry that is earlier than all others.
+    pub(crate) wake: Notify,
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) events: broadcast::Sender<HealthEvent>,
+    pub(crate) health_listeners: Herald<HealthStatusChange>,
+    pub(crate) crash_listeners: Herald<ServiceCrash>,
+    /// The runtime that first called: tasks run on it.
+    runtime: OnceLock<Handle>,
+    epoch: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct Book {
+    pub(crate) services: HashMap<Arc<str>, Service>,
+    pub(crate) agenda: Agenda,
+    budget: Budget,
+    noise: fastrand::Rng,
+    runs: u64,
+    scheduling: bool,
+    /// When the scheduler wakes by itself.
+    pub(crate) planned: Option<Duration>,
+}
+
+impl Core {
+    pub(crate) fn new(config: HealthMonitorConfig, ports: MonitorPorts) -> Self {
+        Self {
+            config,
+            ports,
+            probe: StrategyProbe::default(),
+            book: Mutex::new(Book {
+                services: HashMap::new(),
+                agenda: Agenda::default(),
+                budget: Budget::new(),
+                noise: fastrand::Rng::new(),
+                runs: 0,
+                scheduling: false,
+                planned: None,
+            }),
+            wake: Notify::new(),
+            permits: Arc::new(Semaphore::new(CONCURRENCY)),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            events: broadcast::Sender::new(EVENTS),
+            health_listeners: Herald::new(),
+            crash_listeners: Herald::new(),
+            runtime: OnceLock::new(),
+            epoch: Instant::now(),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time since the monitor was made.
+    pub(crate) fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    pub(crate) fn runtime(&self) -> Option<&Handle> {
+        self.runtime.get()
+    }
+
+    /// Whether the leader lives. Without a port, reports are believed: it lives until its exit.
+    pub(crate) fn is_alive(&self, service_name: &str) -> bool {
+        let port = self.ports.liveness.as_ref();
+        port.is_none_or(|port| port.is_alive(service_name))
+    }
+
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        name: &str,
+        mut options: MonitorOptions,
+    ) -> Result<(), HealthMonitorError> {
+        let MonitorOptions {
+            liveness,
+            readiness,
+            startup,
+            ..
+        } = &mut options;
+        for check in [Some(liveness), readiness.as_mut(), startup.as_mut()] {
+            let Some(check) = check else { continue };
+            let default = self.config.health_check_timeout;
+            check.strategy = probe::with_timeout(check.strategy.clone(), default);
+            check
+                .validate()
+                .map_err(HealthMonitorError::InvalidStrategy)?;
+        }
+        let runtime = Handle::try_current()
+            .map_err(|error| HealthMonitorError::HealthCheckFailed(error.to_string()))?;
+        let _: &Handle = self.runtime.get_or_init(|| runtime); // the first one stays
+
+        let alive = self.is_alive(name);
+        let now = self.now();
+        let mut book = self.lock();
+        if self.stop.is_cancelled() {
+            let text = "the health monitor has been shut down".to_owned();
+            return Err(HealthMonitorError::HealthCheckFailed(text));
+        }
+        book.runs += 1;
+        let run = book.runs;
+        let service = match book.services.get_mut(name) {
+            Some(service) => service,
+            None => {
+                let service = Service::new(name, &self.stop);
+                let name = Arc::clone(&service.name);
+                book.services.entry(name).or_insert(service)
+            }
+        };
+        if service.phase.is_present() {
+            return Err(HealthMonitorError::AlreadyMonitoring(name.to_owned()));
+        }
+        let checks = self.stop.child_token();
+        service.begin(Arc::new(options), run, now, checks);
+        // The run that a restart was due for is here.
+        let pending = service.pending.take();
+        if let Some(pending) = pending {
+            book.agenda.remove(pending.key);
+        }
+        self.arrange(&mut book, name, alive);
+        self.tell(&mut book, name, alive, None);
+        Ok(())
+    }
+
+    /// Puts the checks that shall run into the agenda, and takes out the others.
+    pub(crate) fn arrange(self: &Arc<Self>, book: &mut Book, name: &str, alive: bool) {
+        let Some(service) = book.services.get_mut(name) else {
+            return;
+        };
+        let now = self.now();
+        for kind in CheckKind::ALL {
+            let wanted = service.wants(kind);
+            if wanted && service.slot(kind).is_some_and(|slot| slot.is_process()) {
+                service.settle_process(kind, alive);
+                continue;
+            }
+            let name = Arc::clone(&service.name);
+            let Some(slot) = service.slot_mut(kind) else {
+                continue;
+            };
+            match (wanted, slot.timer) {
+                (true, None) => {
+                    let spread = slot.options.interval.min(FIRST_CHECK);
+                    let at = now.saturating_add(spread.mul_f64(book.noise.f64()));
+                    slot.timer = Some(book.agenda.insert(at, name, Job::Check(kind)));
+                }
+                (false, Some(key)) => {
+                    book.agenda.remove(key);
+                    slot.timer = None;
+                }
+                (true, Some(_)) | (false, None) => {}
+            }
+        }
+        self.attend(book);
+    }
+
+    /// Puts the next check into the agenda; called when one is due.
+    pub(crate) fn rearrange(
+        book: &mut Book,
+        name: &str,
+        kind: CheckKind,
+        due: Duration,
+        now: Duration,
+    ) {
+        let Some(service) = book.services.get_mut(name) else {
+            return;
+        };
+        let name = Arc::clone(&service.name);
+        if let Some(slot) = service.slot_mut(kind) {
+            let noise = book.noise.f64() * 2.0 - 1.0;
+            let interval =
+                backoff::vary(slot.options.interval.as_secs_f64(), INTERVAL_JITTER, noise);
+            // The schedule holds even if this check came late, but what was missed is not made up for.
+            let next = due.saturating_add(interval);
+            let at = if next > now {
+                next
+            } else {
+                now.saturating_add(interval)
+            };
+            slot.timer = Some(book.agenda.insert(at, name, Job::Check(kind)));
+        }
+    }
+
+    /// Sees to it that the scheduler knows of the agenda's next entry.
+    fn attend(self: &Arc<Self>, book: &mut Book) {
+        let Some(next) = book.agenda.next() else {
+            return;
+        };
+        if !book.scheduling
+            && let Some(runtime) = self.runtime()
+        {
+            book.scheduling = true;
+            self.tasks.spawn_on(Arc::clone(self).schedule(), runtime);
+        } else if book.planned.is_none_or(|planned| next < planned) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Takes a service out of the watch: no check of its present run changes anything from now on.
+    fn unwatch(self: &Arc<Self>, book: &mut Book, name: &str, phase: Phase) {
+        if let Some(service) = book.services.get_mut(name) {
+            service.phase = phase;
+            service.checks.cancel();
+        }
+        self.probe.forget(name);
+        self.arrange(book, name, false);
+        self.tell(book, name, false, None);
+    }
+
+    pub(crate) fn suspend(self: &Arc<Self>, name: &str) {
+        let mut book = self.lock();
+        if book
+            .services
+            .get(name)
+            .is_some_and(|s| s.phase.is_present())
+        {
+            self.unwatch(&mut book, name, Phase::Suspended);
+        }
+    }
+
+    pub(crate) fn set_maintenance(
+        self: &Arc<Self>,
+        name: &str,
+        on: bool,
+    ) -> Result<(), HealthMonitorError> {
+        let alive = self.is_alive(name);
+        let mut book = self.lock();
+        find(&mut book, name)?.maintenance = on;
+        self.arrange(&mut book, name, alive);
+        self.tell(&mut book, name, alive, None);
+        Ok(())
+    }
+
+    /// Counts the end of a check of run `run`.
+    pub(crate) fn record(
+        self: &Arc<Self>,
+        name: &str,
+        run: u64,
+        kind: CheckKind,
+        outcome: ProbeOutcome,
+    ) {
+        let alive = self.is_alive(name);
+        let now = self.now();
+        let mut book = self.lock();
+        match book.services.get_mut(name) {
+            Some(service) if service.run == run && service.phase == Phase::Watched => {
+                service.record(kind, outcome, now);
+            }
+            Some(_) | None => return,
+        }
+        // It may have been the start-up check, and have opened the gate for the others.
+        self.arrange(&mut book, name, alive);
+        self.tell(&mut book, name, alive, Some(kind));
+        self.end_failed_run(&mut book, name);
+    }
+
+    /// Asks the owner to end a run whose check has failed for good.
+    fn end_failed_run(self: &Arc<Self>, book: &mut Book, name: &str) {
+        let now = self.now();
+        let (Some(handler), Some(runtime)) = (self.ports.restart.clone(), self.runtime()) else {
+            return;
+        };
+        let Some(service) = book.services.get_mut(name) else {
+            return;
+        };
+        let Some(reason) = service.failed_for_good() else {
+            return;
+        };
+        service.phase = Phase::Held;
+        service.checks.cancel();
+        let next = service.history.clone().decide(
+            &service.options.restart,
+            &ExitReport {
+                exit_code: None,
+                signal: None,
+                cause: gladsheim_types::Cause::Probe,
+                uptime: now.saturating_sub(service.began),
+            },
+            now,
+        );
+        let will_restart = matches!(next, Next::Restart { .. });
+        let (name, run) = (Arc::clone(&service.name), service.run);
+        self.arrange(book, &name, false);
+        let core = Arc::clone(self);
+        let end = core.end_run(handler, name, run, will_restart, reason);
+        self.tasks.spawn_on(end, runtime);
+    }
+
+    /// The owner could not end the run: checks go on, with the counters as they are.
+    pub(crate) fn resume(self: &Arc<Self>, name: &str, run: u64) {
+        let alive = self.is_alive(name);
+        let mut book = self.lock();
+        if let Some(service) = book.services.get_mut(name)
+            && service.run == run
+            && service.phase == Phase::Held
+        {
+            service.phase = Phase::Watched;
+            service.checks = self.stop.child_token();
+            self.arrange(&mut book, name, alive);
+        }
+    }
+
+    pub(crate) fn exited(self: &Arc<Self>, name: &str, report: &ExitReport) -> RestartDecision {
+        let now = self.now();
+        let mut book = self.lock();
+        let Some(service) = book.services.get_mut(name) else {
+            return RestartDecision::Success;
+        };
+        let options = Arc::clone(&service.options);
+        let policy = &options.restart;
+        let end = classify(policy, report);
+        if let Some(pending) = &service.pending {
+            if end != End::Requested {
+                return pending.decision; // told twice
+            }
+            let key = pending.key;
+            service.pending = None;
+            book.agenda.remove(key);
+        }
+        self.unwatch(&mut book, name, Phase::Ended);
+
+        let Book {
+            services,
+            agenda,
+            budget,
+            noise,
+            ..
+        } = &mut *book;
+        let Some(service) = services.get_mut(name) else {
+            return RestartDecision::Success;
+        };
+        let decision = match service.history.decide(policy, report, now) {
+            Next::Nothing => RestartDecision::Success,
+            Next::Never => RestartDecision::Never,
+            Next::GiveUp { attempts } => RestartDecision::GiveUp { attempts },
+            Next::Restart { attempt, streak } => {
+                let backoff = backoff::delay(policy, streak, noise.f64() * 2.0 - 1.0);
+                let delay = backoff.max(budget.reserve(now));
+                let at = now.saturating_add(delay);
+                service.history.record(policy, at);
+                let decision = RestartDecision::Restart {
+                    attempt,
+                    delay,
+                    at: wall_clock(delay),
+                };
+                if self.ports.restart.is_some() {
+                    service.pending = Some(Pending {
+                        key: agenda.insert(at, Arc::clone(&service.name), Job::Restart),
+                        attempt,
+                        decision,
+                    });
+                }
+                decision
+            }
+        };
+        self.tell_end(name, report, end, decision);
+        self.attend(&mut book);
+        decision
+    }
+
+    pub(crate) fn reset(&self, name: &str) {
+        let mut book = self.lock();
+        if let Some(service) = book.services.get_mut(name) {
+            service.history = Default::default();
+            if let Some(pending) = service.pending.take() {
+                book.agenda.remove(pending.key);
+            }
+        }
+    }
+
+    /// Forgets a service; returns its tasks, which have been told to end.
+    pub(crate) fn remove(self: &Arc<Self>, name: &str) -> Option<TaskTracker> {
+        self.reset(name);
+        let mut book = self.lock();
+        self.unwatch(&mut book, name, Phase::Ended);
+        let service = book.services.remove(name)?;
+        service.restarting.cancel();
+        service.tasks.close();
+        Some(service.tasks)
+    }
+
+    /// Ends everything; nothing begins from now on.
+    pub(crate) fn close(&self) {
+        let mut book = self.lock();
+        self.stop.cancel();
+        self.tasks.close();
+        book.services.clear();
+        book.agenda = Agenda::default();
+    }
+
+    pub(crate) fn health(&self, name: &str) -> Result<ServiceHealth, HealthMonitorError> {
+        let alive = self.is_alive(name);
+        Ok(find(&mut self.lock(), name)?.health(self.now(), alive))
+    }
+
+    pub(crate) fn is_ready(&self, name: &str) -> Option<bool> {
+        let alive = self.is_alive(name);
+        self.lock().services.get(name)?.is_ready(alive)
+    }
+
+    pub(crate) fn updates(
+        &self,
+        name: &str,
+    ) -> Result<broadcast::Receiver<ServiceHealth>, HealthMonitorError> {
+        let mut book = self.lock();
+        let updates = &mut find(&mut book, name)?.updates;
+        let sender = updates.get_or_insert_with(|| broadcast::Sender::new(UPDATES));
+        Ok(sender.subscribe())
+    }
+
+    /// Tells observers what has changed since they were last told, and the end of a check.
+    fn tell(&self, book: &mut Book, name: &str, alive: bool, checked: Option<CheckKind>) {
+        let Some(service) = book.services.get_mut(name) else {
+            return;
+        };
+        let change = service.status_change();
+        let checked = checked.is_some_and(|kind| kind != CheckKind::Readiness);
+        if checked || change.is_some() {
+            let updates = service.updates.as_ref().filter(|u| u.receiver_count() > 0);
+            let events = checked && self.events.receiver_count() > 0;
+            if updates.is_some() || events {
+                let health = service.health(self.now(), alive);
+                if let Some(updates) = updates {
+                    drop(updates.send(health.clone())); // the last subscriber may just have left
+                }
+                if events {
+                    self.publish(HealthEvent::Checked(health));
+                }
+            }
+        }
+        if let Some((old_status, new_status)) = change {
+            let change = HealthStatusChange {
+                service_name: name.to_owned(),
+                old_status,
+                new_status,
+                timestamp: SystemTime::now(),
+            };
+            if let Some(runtime) = self.runtime() {
+                self.health_listeners.tell(runtime, &change);
+            }
+            self.publish(HealthEvent::StatusChanged(change));
+        }
+        if let Some(ready) = service.readiness_change() {
+            self.publish(HealthEvent::ReadinessChanged {
+                service_name: name.to_owned(),
+                ready,
+            });
+        }
+    }
+
+    /// Tells observers how a run ended, where it is a crash.
+    fn tell_end(&self, name: &str, report: &ExitReport, end: End, decision: RestartDecision) {
+        match end {
+            End::Requested | End::NeverRan | End::Success => {}
+            End::Failure => {
+                let crash = ServiceCrash {
+                    service_name: name.to_owned(),
+                    exit_code: report.exit_code,
+                    timestamp: SystemTime::now(),
+                    restart_attempt: match decision {
+                        RestartDecision::Restart { attempt, .. } => attempt,
+                        RestartDecision::Success
+                        | RestartDecision::Never
+                        | RestartDecision::GiveUp { .. } => 0,
+                    },
+                    signal: report.signal,
+                    cause: report.cause,
+                    uptime: report.uptime,
+                };
+                if let Some(runtime) = self.runtime() {
+                    self.crash_listeners.tell(runtime, &crash);
+                }
+                self.publish(HealthEvent::Crashed(crash));
+            }
+        }
+        match decision {
+            RestartDecision::GiveUp { attempts } if end != End::NeverRan => {
+                self.publish(HealthEvent::RestartsExhausted {
+                    service_name: name.to_owned(),
+                    attempts,
+                });
+            }
+            RestartDecision::GiveUp { .. }
+            | RestartDecision::Restart { .. }
+            | RestartDecision::Success
+            | RestartDecision::Never => {}
+        }
+    }
+
+    fn publish(&self, event: HealthEvent) {
+        drop(self.events.send(event)); // without an observer there is nobody to tell
+    }
+}
+
+pub(crate) fn find<'a>(
+    book: &'a mut Book,
+    name: &str,
+) -> Result<&'a mut Service, HealthMonitorError> {
+    book.services
+        .get_mut(name)
+        .ok_or_else(|| HealthMonitorError::ServiceNotFound(name.to_owned()))
+}

@@ -1,0 +1,221 @@
+//! The scheduler: one task for all services, and the short tasks that it begins.
+//!
+//! It sleeps until the agenda's next entry, so it never wakes for services that have only process
+//! checks. Each check and each restart is a task of its own, tracked, and ended by its service's token.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use gladsheim_types::{HealthCheckStrategy, ServiceHealth};
+use tokio::time;
+
+use crate::{
+    HealthMonitorError, HealthProbe, RestartHandler,
+    agenda::Job,
+    core::{Book, Core, find},
+    herald::panic_text,
+    policy::gate::CheckKind,
+    probe::ProbeOutcome,
+    service::Phase,
+};
+
+impl Core {
+    /// Runs until the monitor ends.
+    pub(crate) async fn schedule(self: Arc<Self>) {
+        loop {
+            let next = self.run_due();
+            let sleep = async {
+                match next {
+                    Some(at) => time::sleep(at.saturating_sub(self.now())).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                () = self.wake.notified() => {}
+                () = sleep => {}
+            }
+        }
+    }
+
+    /// Begins what is due; returns when the next entry is.
+    fn run_due(self: &Arc<Self>) -> Option<Duration> {
+        let now = self.now();
+        let mut book = self.lock();
+        while let Some((due, name, job)) = book.agenda.pop_due(now) {
+            match job {
+                Job::Check(kind) => {
+                    Self::rearrange(&mut book, &name, kind, due, now);
+                    self.begin_check(&mut book, &name, kind);
+                }
+                Job::Restart => self.begin_restart(&mut book, &name),
+            }
+        }
+        book.planned = book.agenda.next();
+        book.planned
+    }
+
+    fn begin_check(self: &Arc<Self>, book: &mut Book, name: &str, kind: CheckKind) {
+        let (Some(service), Some(runtime)) = (book.services.get(name), self.runtime()) else {
+            return;
+        };
+        let Some(slot) = service.slot(kind) else {
+            return;
+        };
+        // One is still under way: this round is left out, so that no two overlap.
+        let Ok(guard) = Arc::clone(&slot.lock).try_lock_owned() else {
+            return;
+        };
+        let core = Arc::clone(self);
+        let name = Arc::clone(&service.name);
+        let run = service.run;
+        let ended = service.checks.clone();
+        let strategy = slot.options.strategy.clone();
+        let check = async move {
+            let _guard = guard;
+            let outcome = async {
+                let _permit = core.permits.acquire().await;
+                core.probe(&name, &strategy).await
+            };
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => {}
+                outcome = outcome => core.record(&name, run, kind, outcome),
+            }
+        };
+        self.tasks
+            .spawn_on(service.tasks.track_future(check), runtime);
+    }
+
+    fn begin_restart(self: &Arc<Self>, book: &mut Book, name: &str) {
+        let (Some(service), Some(runtime)) = (book.services.get_mut(name), self.runtime()) else {
+            return;
+        };
+        let (Some(pending), Some(handler)) = (service.pending.take(), self.ports.restart.clone())
+        else {
+            return;
+        };
+        let name = Arc::clone(&service.name);
+        let cancelled = service.restarting.clone();
+        let restart = async move {
+            let call = async { handler.restart(&name, pending.attempt).await };
+            tokio::select! {
+                biased;
+                () = cancelled.cancelled() => {}
+                result = AssertUnwindSafe(call).catch_unwind() => {
+                    if let Some(error) = error_text(result) {
+                        tracing::warn!(service = %name, error, "a restart failed");
+                    }
+                }
+            }
+        };
+        self.tasks
+            .spawn_on(service.tasks.track_future(restart), runtime);
+    }
+
+    /// Has the owner end a run; where it cannot, checks go on.
+    pub(crate) async fn end_run(
+        self: Arc<Self>,
+        handler: Arc<dyn RestartHandler>,
+        name: Arc<str>,
+        run: u64,
+        will_restart: bool,
+        reason: String,
+    ) {
+        let call = async { handler.end_run(&name, will_restart, &reason).await };
+        let result = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return,
+            result = AssertUnwindSafe(call).catch_unwind() => result,
+        };
+        if let Some(error) = error_text(result) {
+            tracing::warn!(service = %name, error, "a run whose check failed could not be ended");
+            self.resume(&name, run);
+        }
+    }
+
+    /// Checks outside the schedule: what `get_health` tells about, in its turn with the schedule's check.
+    pub(crate) async fn check_now(
+        self: &Arc<Self>,
+        name: &str,
+    ) -> Result<ServiceHealth, HealthMonitorError> {
+        let no_run = || HealthMonitorError::HealthCheckFailed(format!("{name} does not run"));
+        let (run, kind, ended, strategy, lock) = {
+            let mut book = self.lock();
+            let service = find(&mut book, name)?;
+            let kind = service.leading();
+            let slot = service.slot(kind).ok_or_else(no_run)?;
+            if service.phase != Phase::Watched {
+                return Err(no_run());
+            }
+            (
+                service.run,
+                kind,
+                service.checks.clone(),
+                slot.options.strategy.clone(),
+                Arc::clone(&slot.lock),
+            )
+        };
+        if strategy != HealthCheckStrategy::Process {
+            let outcome = async {
+                let _guard = lock.lock().await;
+                self.probe(name, &strategy).await
+            };
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => return Err(no_run()),
+                outcome = outcome => self.record(name, run, kind, outcome),
+            }
+        }
+        self.health(name)
+    }
+
+    /// One check, which ends at its timeout and whose panic is contained.
+    async fn probe(&self, name: &str, strategy: &HealthCheckStrategy) -> ProbeOutcome {
+        let check = async {
+            match &self.ports.probe {
+                Some(probe) => probe.check(name, strategy).await,
+                None => self.probe.check(name, strategy).await,
+            }
+        };
+        let longest = strategy
+            .timeout()
+            .unwrap_or(self.config.health_check_timeout);
+        match time::timeout(longest, AssertUnwindSafe(check).catch_unwind()).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => {
+                let text = panic_text(&*panic);
+                tracing::error!(service = name, panic = text, "a check panicked");
+                ProbeOutcome::Unhealthy(format!("the check panicked: {text}"))
+            }
+            Err(_) => ProbeOutcome::TimedOut(format!(
+                "{}: no answer within {longest:?}",
+                target(strategy)
+            )),
+        }
+    }
+}
+
+/// What a strategy asks, for messages.
+fn target(strategy: &HealthCheckStrategy) -> &str {
+    match strategy {
+        HealthCheckStrategy::Http { url, .. } => url,
+        HealthCheckStrategy::Grpc { address, .. } | HealthCheckStrategy::Tcp { address, .. } => {
+            address
+        }
+        HealthCheckStrategy::Exec { command, .. } => command.first().map_or("", String::as_str),
+        HealthCheckStrategy::Process => "process",
+        _ => "check",
+    }
+}
+
+type Caught = Result<Result<(), crate::BoxError>, Box<dyn std::any::Any + Send>>;
+
+fn error_text(result: Caught) -> Option<String> {
+    match result {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(panic) => Some(format!("panic: {}", panic_text(&*panic))),
+    }
+}
