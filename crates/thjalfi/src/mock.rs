@@ -10,8 +10,8 @@ use std::{
 
 use tokio::sync::watch;
 
-pub use crate::api::MockServiceLoaderApi;
 use crate::{ProcessExit, ServiceProcess, Signal, SignalTarget, process::Shared};
+pub use crate::{api::MockServiceLoaderApi, authorize::MockAuthorizer, spawn::MockProcessSpawner};
 
 /// Makes [`ServiceProcess`] handles without a process behind them.
 #[derive(Debug)]

@@ -100,13 +100,15 @@ impl ServiceProcess {
     /// `SpawnFailed` if the run ends first.
     pub async fn ready(&self) -> Result<(), ServiceLoaderError> {
         let mut ready = self.shared.ready.clone();
-        match ready.wait_for(|ready| *ready).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(ServiceLoaderError::SpawnFailed(format!(
-                "{}: ended before it was ready",
-                self.service_name
-            ))),
+        if ready.wait_for(|ready| *ready).await.is_ok() {
+            return Ok(());
         }
+        let status = self.exited().await.status;
+        let how = status.map_or("unknown".to_owned(), |status| status.to_string());
+        Err(ServiceLoaderError::SpawnFailed(format!(
+            "{}: ended before it was ready ({how})",
+            self.service_name
+        )))
     }
 
     /// Sends a signal to the leader.

@@ -1,0 +1,241 @@
+//! Containment by cgroups: one group per service below the hall's own group.
+//!
+//! A cgroup2 mount without any controller is enough: a group is entered at birth, cannot be left
+//! without privileges, is killed whole by `cgroup.kill`, and tells when its last process has ended.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use nix::unistd::{AccessFlags, access};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::{
+    Signal, SignalTarget,
+    sys::{self, Pidfd},
+};
+
+/// Halls of this process without a name of their own.
+static UNNAMED: AtomicU32 = AtomicU32::new(0);
+
+/// The hall's group, which exists as long as one of its services' groups does.
+#[derive(Debug)]
+pub(crate) struct Hall {
+    folder: PathBuf,
+    /// Groups that exist. The lock also keeps making a group and removing the folder apart.
+    groups: Mutex<usize>,
+}
+
+impl Hall {
+    /// Finds a writable cgroup2 tree for a hall of this name.
+    pub(crate) fn find(name: Option<&str>) -> io::Result<Arc<Self>> {
+        let own = own_group(
+            &fs::read_to_string("/proc/self/mountinfo")?,
+            &fs::read_to_string("/proc/self/cgroup")?,
+        )
+        .ok_or_else(|| io::Error::new(ErrorKind::Unsupported, "no cgroup2 mount"))?;
+        // Moving a process needs the right to write here as well.
+        access(&own.join("cgroup.procs"), AccessFlags::W_OK)?;
+        let folder = own.join(name.map_or_else(unnamed, str::to_owned));
+        let made = fs::create_dir(&folder);
+        if made
+            .as_ref()
+            .is_err_and(|error| error.kind() != ErrorKind::AlreadyExists)
+        {
+            made?;
+        }
+        // It was only a trial. What an earlier daemon left below stays, and then the folder does.
+        let _ = fs::remove_dir(&folder);
+        let groups = Mutex::new(0);
+        Ok(Arc::new(Self { folder, groups }))
+    }
+
+    /// The empty group of a service; whatever still ran in it has been killed.
+    pub(crate) async fn open_group(self: &Arc<Self>, service_name: &str) -> io::Result<Group> {
+        // The kernel's own files never end like this.
+        let folder = self.folder.join(format!("{service_name}.service"));
+        let mut group = {
+            let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+            make(&self.folder)?;
+            let new = make(&folder)?;
+            *groups += 1;
+            Group {
+                hall: Arc::clone(self),
+                folder,
+                events: None,
+                new,
+            }
+        };
+        if !group.new {
+            group.kill()?;
+            group.gone().await?;
+        }
+        Ok(group)
+    }
+}
+
+/// Whether the folder is new.
+fn make(folder: &Path) -> io::Result<bool> {
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn unnamed() -> String {
+    let pid = std::process::id();
+    match UNNAMED.fetch_add(1, Ordering::Relaxed) {
+        0 => format!("gladsheim-{pid}"),
+        n => format!("gladsheim-{pid}-{n}"),
+    }
+}
+
+/// The folder of this process's group in the first cgroup2 mount that shows it.
+fn own_group(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
+    let own = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
+    mountinfo.lines().find_map(|line| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ').skip(3);
+        let (root, mount_point) = (fields.next()?, fields.next()?);
+        let below = Path::new(own).strip_prefix(root).ok()?;
+        (filesystem.split(' ').next()? == "cgroup2").then(|| Path::new(mount_point).join(below))
+    })
+}
+
+/// The group of one service. Dropping it removes the folder if no process is left in it.
+#[derive(Debug)]
+pub(crate) struct Group {
+    hall: Arc<Hall>,
+    folder: PathBuf,
+    events: Option<AsyncFd<File>>,
+    new: bool,
+}
+
+impl Group {
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The descriptor by which a child is born into the group.
+    pub(crate) fn open(&self) -> io::Result<File> {
+        File::open(&self.folder)
+    }
+
+    /// Kills all members, those that are being forked as well.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        fs::write(self.folder.join("cgroup.kill"), "1")
+    }
+
+    /// Sends a signal to each member.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        let opened: Vec<(u32, Pidfd)> = self
+            .members()?
+            .into_iter()
+            .filter_map(|pid| Some((pid, Pidfd::open(pid).ok()?)))
+            .collect();
+        // A number that is still listed belonged to a member when its pidfd was opened, too.
+        let still = self.members()?;
+        for (_, member) in opened.iter().filter(|(pid, _)| still.contains(pid)) {
+            match member.signal(signal) {
+                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn members(&self) -> io::Result<Vec<u32>> {
+        let text = fs::read_to_string(self.folder.join("cgroup.procs"))?;
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// Waits until no process is left. Cancel safe.
+    pub(crate) async fn gone(&mut self) -> io::Result<()> {
+        if self.events.is_none() {
+            let file = File::open(self.folder.join("cgroup.events"))?;
+            if !populated(&file)? {
+                return Ok(());
+            }
+            self.events = Some(sys::watch_file(file)?);
+        }
+        while let Some(events) = &self.events {
+            // The kernel reports what changed after the last reading, so clear before reading.
+            if !populated(events.get_ref())? {
+                self.events = None;
+                break;
+            }
+            events.ready(Interest::PRIORITY).await?.clear_ready();
+        }
+        Ok(())
+    }
+}
+
+fn populated(events: &File) -> io::Result<bool> {
+    let mut text = [0; 128];
+    let length = events.read_at(&mut text, 0)?;
+    Ok(!text[..length].starts_with(b"populated 0"))
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let mut groups = self
+            .hall
+            .groups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *groups -= 1;
+        // Where something still runs, both stay for the next daemon to find.
+        let removed = remove(&self.folder);
+        if removed.is_ok() && *groups == 0 {
+            let _ = fs::remove_dir(&self.hall.folder);
+        }
+    }
+}
+
+/// Removes a group and the groups that the service has made below.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
+        other => return other,
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove(&entry.path())?;
+        }
+    }
+    fs::remove_dir(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::own_group;
+
+    #[test]
+    fn the_own_group_is_found_on_hybrid_and_unified_hosts_and_in_containers() {
+        let hybrid = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                      41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
+        let found = own_group(hybrid, "4:memory:/x\n0::/\n").unwrap();
+        assert_eq!(found, Path::new("/sys/fs/cgroup/unified"));
+
+        let unified = "24 23 0:22 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw";
+        let found = own_group(unified, "0::/user.slice/a\n").unwrap();
+        assert_eq!(found, Path::new("/sys/fs/cgroup/user.slice/a"));
+
+        let container = "24 23 0:22 /docker/1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
+        let found = own_group(container, "0::/docker/1/b\n").unwrap();
+        assert_eq!(found, Path::new("/sys/fs/cgroup/b"));
+        assert_eq!(own_group(container, "0::/elsewhere\n"), None);
+        assert_eq!(own_group("", "0::/\n"), None);
+    }
+}

@@ -1,0 +1,492 @@
+//! The service loader: from a name and options to a supervised process.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Authorizer, Heimdall, LogQuery, LogStream, OsSpawner, ProcessEvent, ProcessSpawner, Readiness,
+    ServiceLoaderApi, ServiceLoaderConfig, ServiceLoaderError, ServiceProcess, Signal,
+    StartOptions,
+    actor::{OnTimeout, StopOutcome, Supervisor},
+    authorize::{AuthorizeError, StartRequest},
+    command::{AfterStop, Setting, Spawner},
+    error::{SpawnError, Stage},
+    follow,
+    identity::Identity,
+    logfile::Log,
+    options,
+    process::Shared,
+    slots::{self, Reservation, Run, Slots},
+    spawn::{SpawnSpec, program_path},
+};
+
+/// Starts, stops and looks up services (specification: Thjalfi, `ServiceLoader`).
+///
+/// A cheap handle: clones share everything. When the last one is dropped, services keep running and
+/// are still supervised, unless `kill_on_drop` is set. The methods have to be called within a tokio
+/// runtime, [`new`](Self::new) need not.
+#[derive(Debug, Clone)]
+pub struct ServiceLoader {
+    inner: Arc<Inner>,
+}
+
+/// What a loader needs from outside.
+pub struct Ports {
+    /// Starts processes.
+    pub spawner: Arc<dyn ProcessSpawner>,
+    /// Decides who may start.
+    pub authorizer: Arc<dyn Authorizer>,
+}
+
+impl fmt::Debug for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: ServiceLoaderConfig,
+    ports: Ports,
+    /// Apart from the configuration, as they change.
+    paths: RwLock<HashMap<String, PathBuf>>,
+    slots: Arc<Slots>,
+    logs: Mutex<HashMap<String, Arc<Log>>>,
+    tasks: TaskTracker,
+    abandoned: CancellationToken,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.config.kill_on_drop {
+            self.abandoned.cancel();
+        }
+    }
+}
+
+impl ServiceLoader {
+    /// A loader of real processes with the built-in authoriser. Opens and starts nothing.
+    pub fn new(config: ServiceLoaderConfig) -> Self {
+        let spawner = OsSpawner::new(config.containment, config.cgroup_name.clone());
+        let ports = Ports {
+            spawner: Arc::new(spawner),
+            authorizer: Arc::new(Heimdall::default()),
+        };
+        Self::with_ports(config, ports)
+    }
+
+    /// A loader with other ports. `containment` and `cgroup_name` are the spawner's business then.
+    pub fn with_ports(config: ServiceLoaderConfig, ports: Ports) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                paths: RwLock::new(config.service_paths.clone()),
+                config,
+                ports,
+                slots: Arc::new(Slots::new()),
+                logs: Mutex::default(),
+                tasks: TaskTracker::new(),
+                abandoned: CancellationToken::new(),
+            }),
+        }
+    }
+
+    /// As [`ServiceLoaderApi::start_service`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn start_service(
+        &self,
+        service_name: &str,
+        options: StartOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError> {
+        let limit = if options.startup_timeout.is_zero() {
+            self.inner.config.startup_timeout
+        } else {
+            options.startup_timeout
+        };
+        let run = self.launch(service_name, options).await?;
+        match timeout(limit, run.process.ready()).await {
+            Ok(ready) => ready.map(|()| run.process),
+            Err(_) => {
+                run.end(slots::kill).await;
+                Err(ServiceLoaderError::StartupTimeout(format!(
+                    "{service_name}: not ready within {limit:?}"
+                )))
+            }
+        }
+    }
+
+    /// As [`ServiceLoaderApi::launch_service`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn launch_service(
+        &self,
+        service_name: &str,
+        options: StartOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError> {
+        Ok(self.launch(service_name, options).await?.process)
+    }
+
+    /// As [`ServiceLoaderApi::stop_service`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn stop_service(
+        &self,
+        service_name: &str,
+        timeout: Duration,
+    ) -> Result<(), ServiceLoaderError> {
+        let on_timeout = if self.inner.config.force_kill_after_timeout {
+            OnTimeout::Kill
+        } else {
+            OnTimeout::Leave
+        };
+        let stop = slots::stop(timeout, on_timeout);
+        match self.inner.slots.end(service_name, stop).await? {
+            StopOutcome::Ended => Ok(()),
+            StopOutcome::TimedOut => Err(ServiceLoaderError::ShutdownTimeout(format!(
+                "{service_name}: still running after {timeout:?}"
+            ))),
+        }
+    }
+
+    /// As [`ServiceLoaderApi::force_kill_service`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn force_kill_service(&self, service_name: &str) -> Result<(), ServiceLoaderError> {
+        self.inner
+            .slots
+            .end(service_name, slots::kill)
+            .await
+            .map(drop)
+    }
+
+    /// As [`ServiceLoaderApi::restart_service`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn restart_service(
+        &self,
+        service_name: &str,
+        options: StartOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError> {
+        match self
+            .stop_service(service_name, self.inner.config.shutdown_timeout)
+            .await
+        {
+            Ok(()) | Err(ServiceLoaderError::NotRunning(_)) => {}
+            Err(error) => return Err(error),
+        }
+        self.start_service(service_name, options).await
+    }
+
+    /// As [`ServiceLoaderApi::get_process`].
+    pub fn get_process(&self, service_name: &str) -> Option<ServiceProcess> {
+        self.inner.slots.run(service_name).map(|run| run.process)
+    }
+
+    /// As [`ServiceLoaderApi::is_running`].
+    pub fn is_running(&self, service_name: &str) -> bool {
+        self.get_process(service_name).is_some()
+    }
+
+    /// As [`ServiceLoaderApi::signal_service`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn signal_service(
+        &self,
+        service_name: &str,
+        signal: Signal,
+    ) -> Result<(), ServiceLoaderError> {
+        match self.get_process(service_name) {
+            Some(process) => Ok(process.send_signal(signal)?),
+            None => Err(ServiceLoaderError::NotRunning(service_name.to_owned())),
+        }
+    }
+
+    /// As [`ServiceLoaderApi::set_service_paths`].
+    pub fn set_service_paths(&self, service_paths: HashMap<String, PathBuf>) {
+        *self
+            .inner
+            .paths
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = service_paths;
+    }
+
+    /// As [`ServiceLoaderApi::containment`].
+    pub fn containment(&self) -> &'static str {
+        self.inner.ports.spawner.containment()
+    }
+
+    /// As [`ServiceLoaderApi::read_log`].
+    ///
+    /// # Errors
+    ///
+    /// As there; `ServiceNotFound` also where no `log_dir` is configured.
+    pub fn read_log(
+        &self,
+        service_name: &str,
+        query: LogQuery,
+    ) -> Result<LogStream, ServiceLoaderError> {
+        match self
+            .inner
+            .path(service_name)
+            .and(self.inner.log(service_name))
+        {
+            Some(log) => Ok(follow::read(log, query, &self.inner.tasks)),
+            None => Err(ServiceLoaderError::ServiceNotFound(service_name.to_owned())),
+        }
+    }
+
+    /// As [`ServiceLoaderApi::subscribe`].
+    pub fn subscribe(&self) -> broadcast::Receiver<ProcessEvent> {
+        self.inner.slots.subscribe()
+    }
+
+    async fn launch(
+        &self,
+        service_name: &str,
+        options: StartOptions,
+    ) -> Result<Run, ServiceLoaderError> {
+        let path = self
+            .inner
+            .path(service_name)
+            .ok_or_else(|| ServiceLoaderError::ServiceNotFound(service_name.to_owned()))?;
+        let failed = |error| ServiceLoaderError::spawn_failed(service_name, &error);
+        options::check(service_name, &options, self.inner.config.log_dir.is_some())
+            .map_err(failed)?;
+        let reservation = self.inner.slots.reserve(service_name).await?;
+        if options.pre_start.is_none() {
+            return self
+                .inner
+                .start(service_name, &path, options, reservation)
+                .await;
+        }
+        // A task of its own: a caller that gives up must not leave half a command behind.
+        let inner = Arc::clone(&self.inner);
+        let name = service_name.to_owned();
+        let start = async move { inner.start(&name, &path, options, reservation).await };
+        match self.inner.tasks.spawn(start).await {
+            Ok(result) => result,
+            Err(error) => Err(ServiceLoaderError::Io(error.into())),
+        }
+    }
+}
+
+#[async_trait]
+impl ServiceLoaderApi for ServiceLoader {
+    async fn start_service(
+        &self,
+        service_name: &str,
+        options: StartOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError> {
+        self.start_service(service_name, options).await
+    }
+
+    async fn launch_service(
+        &self,
+        service_name: &str,
+        options: StartOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError> {
+        self.launch_service(service_name, options).await
+    }
+
+    async fn stop_service(
+        &self,
+        service_name: &str,
+        timeout: Duration,
+    ) -> Result<(), ServiceLoaderError> {
+        self.stop_service(service_name, timeout).await
+    }
+
+    async fn force_kill_service(&self, service_name: &str) -> Result<(), ServiceLoaderError> {
+        self.force_kill_service(service_name).await
+    }
+
+    async fn restart_service(
+        &self,
+        service_name: &str,
+        options: StartOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError> {
+        self.restart_service(service_name, options).await
+    }
+
+    fn get_process(&self, service_name: &str) -> Option<ServiceProcess> {
+        self.get_process(service_name)
+    }
+
+    fn is_running(&self, service_name: &str) -> bool {
+        self.is_running(service_name)
+    }
+
+    fn signal_service(&self, service_name: &str, signal: Signal) -> Result<(), ServiceLoaderError> {
+        self.signal_service(service_name, signal)
+    }
+
+    fn set_service_paths(&self, service_paths: HashMap<String, PathBuf>) {
+        self.set_service_paths(service_paths)
+    }
+
+    fn containment(&self) -> &'static str {
+        self.containment()
+    }
+
+    fn read_log(
+        &self,
+        service_name: &str,
+        query: LogQuery,
+    ) -> Result<LogStream, ServiceLoaderError> {
+        self.read_log(service_name, query)
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<ProcessEvent> {
+        self.subscribe()
+    }
+}
+
+impl Inner {
+    async fn start(
+        &self,
+        service_name: &str,
+        path: &Path,
+        options: StartOptions,
+        reservation: Reservation,
+    ) -> Result<Run, ServiceLoaderError> {
+        let failed = |error| ServiceLoaderError::spawn_failed(service_name, &error);
+        let program = program_path(path);
+        let request = StartRequest {
+            service_name: service_name.to_owned(),
+            program: program.clone(),
+            sha256: options.sha256.clone(),
+        };
+        let admission = self.ports.authorizer.authorize(request).await;
+        let executable = match admission {
+            Ok(admission) => admission.executable.map(Into::into),
+            Err(AuthorizeError::Refused(reason)) => return Err(self.refused(service_name, reason)),
+            Err(AuthorizeError::Unreadable(error)) => {
+                let path = program.display().to_string();
+                return Err(failed(SpawnError::new(Stage::Open, path, error)));
+            }
+        };
+        let identity = Identity::resolve(options.user.as_deref(), options.group.as_deref());
+        let setting = Setting {
+            spawner: Spawner(Arc::clone(&self.ports.spawner)),
+            identity: identity.map_err(failed)?,
+            log: self.log(service_name),
+            options: Arc::new(options),
+        };
+        let options = Arc::clone(&setting.options);
+        if let Some(command) = &options.pre_start {
+            let limit = options.startup_timeout;
+            setting
+                .run(service_name, command, limit, &reservation.cancel)
+                .await
+                .map_err(failed)?;
+        }
+        if reservation.cancel.is_cancelled() {
+            let cancelled = std::io::Error::other("stopped while it was starting");
+            return Err(failed(SpawnError::new(Stage::PreStart, None, cancelled)));
+        }
+        let service = |spec| SpawnSpec {
+            program,
+            executable,
+            args: options.args.clone(),
+            ..spec
+        };
+        let (child, output) = setting.spawn(service_name, service).await.map_err(failed)?;
+        let (commands, received) = mpsc::unbounded_channel();
+        let (ready_told, ready) = watch::channel(false);
+        let (exit_told, exit) = watch::channel(None);
+        let process = ServiceProcess {
+            service_name: service_name.to_owned(),
+            pid: child.pid(),
+            start_time: SystemTime::now(),
+            shared: Arc::new(Shared {
+                leader: child.leader(),
+                ready,
+                exit,
+                cgroup: child.cgroup(),
+            }),
+        };
+        let run = Run {
+            process: process.clone(),
+            commands,
+            ending: Arc::new(watch::Sender::new(false)),
+        };
+        reservation.fulfil(run.clone());
+        self.slots.tell(ProcessEvent::Started {
+            service_name: process.service_name,
+            pid: process.pid,
+            start_time: process.start_time,
+        });
+        let supervisor = Supervisor {
+            service_name: service_name.to_owned(),
+            child,
+            stop_signal: options.stop_signal,
+            commands: received,
+            ready: Some(ready_told),
+            readiness: options.readiness.clone(),
+            ending: Arc::clone(&run.ending),
+            exit: exit_told,
+            output,
+            after_stop: options.post_stop.clone().map(|command| AfterStop {
+                setting,
+                command,
+                limit: self.config.shutdown_timeout,
+            }),
+            slots: Arc::clone(&self.slots),
+            abandoned: self.abandoned.clone(),
+        };
+        if options.readiness == Readiness::Exec {
+            supervisor.become_ready();
+        }
+        self.tasks.spawn(supervisor.run());
+        Ok(run)
+    }
+
+    fn refused(&self, service_name: &str, reason: String) -> ServiceLoaderError {
+        let error = ServiceLoaderError::Unauthorized(format!("{service_name}: {reason}"));
+        self.slots.tell(ProcessEvent::Refused {
+            service_name: service_name.to_owned(),
+            reason,
+        });
+        error
+    }
+
+    fn path(&self, service_name: &str) -> Option<PathBuf> {
+        let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
+        paths.get(service_name).cloned()
+    }
+
+    /// The log of a service, shared by all its runs; `None` if output is not captured.
+    fn log(&self, service_name: &str) -> Option<Arc<Log>> {
+        let folder = self.config.log_dir.as_ref()?;
+        let mut logs: MutexGuard<'_, HashMap<_, _>> =
+            self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = logs
+            .entry(service_name.to_owned())
+            .or_insert_with(|| Arc::new(Log::new(folder, service_name, Arc::clone(&self.slots))));
+        Some(Arc::clone(log))
+    }
+}

@@ -1,0 +1,110 @@
+//! Which options of a start make sense, judged before anything is done.
+
+use crate::{
+    Readiness, StartOptions,
+    error::{SpawnError, Stage},
+};
+
+/// Longest name of a service.
+const NAME: usize = 64;
+
+/// The first thing that is wrong with a start, if any.
+pub(crate) fn check(
+    service_name: &str,
+    options: &StartOptions,
+    captured: bool,
+) -> Result<(), SpawnError> {
+    let wrong = |stage, subject: String, what| Err(SpawnError::invalid(stage, subject, what));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    // It becomes a part of file names.
+    if service_name.len() > NAME
+        || !service_name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        || !service_name.chars().all(plain)
+    {
+        return wrong(
+            Stage::Options,
+            "name".to_owned(),
+            "must match [A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+        );
+    }
+    if let Some(umask) = options.umask.filter(|umask| *umask > 0o777) {
+        return wrong(
+            Stage::Options,
+            format!("umask {umask:o}"),
+            "must lie between 0 and 777",
+        );
+    }
+    if let Some(nice) = options.nice.filter(|nice| !(-20..=19).contains(nice)) {
+        return wrong(Stage::Nice, nice.to_string(), "must lie between -20 and 19");
+    }
+    if let Some(score) = options
+        .oom_score_adj
+        .filter(|score| !(-1000..=1000).contains(score))
+    {
+        return wrong(
+            Stage::OomScoreAdj,
+            score.to_string(),
+            "must lie between -1000 and 1000",
+        );
+    }
+    match &options.readiness {
+        Readiness::Log(pattern) if !captured => wrong(
+            Stage::Options,
+            format!("log:{pattern}"),
+            "needs captured output; set log_dir",
+        ),
+        Readiness::Notify => wrong(
+            Stage::Notify,
+            "readiness".to_owned(),
+            "is not supported yet; use log:, delay or health",
+        ),
+        Readiness::Exec | Readiness::Delay(_) | Readiness::Log(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::{Readiness, StartOptions};
+
+    #[test]
+    fn what_makes_no_sense_is_refused_before_anything_is_done() {
+        let wrong = [
+            (
+                "thor",
+                StartOptions {
+                    umask: Some(0o1000),
+                    ..StartOptions::default()
+                },
+            ),
+            (
+                "thor",
+                StartOptions {
+                    nice: Some(20),
+                    ..StartOptions::default()
+                },
+            ),
+            (
+                "thor",
+                StartOptions {
+                    oom_score_adj: Some(-1001),
+                    ..StartOptions::default()
+                },
+            ),
+            (
+                "thor",
+                StartOptions {
+                    readiness: Readiness::Log("x".to_owned()),
+                    ..StartOptions::default()
+                },
+            ),
+            ("../thor", StartOptions::default()),
+            ("", StartOptions::default()),
+            (".thor", StartOptions::default()),
+        ];
+        for (name, options) in wrong {
+            assert!(check(name, &options, false).is_err(), "{name} {options:?}");
+        }
+        assert!(check("Thor-1.a_b", &StartOptions::default(), false).is_ok());
+    }
+}

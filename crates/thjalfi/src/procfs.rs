@@ -1,0 +1,105 @@
+//! What `/proc` tells about processes and their kin.
+
+use std::{fs, io};
+
+/// The part of `/proc/PID/stat` that tells kinship.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) zombie: bool,
+    pub(crate) parent: u32,
+    pub(crate) group: u32,
+    pub(crate) session: u32,
+    /// In clock ticks since boot; with the pid, it means one process.
+    pub(crate) start: u64,
+}
+
+/// `None` if there is no such process.
+pub(crate) fn stat(pid: u32) -> Option<Stat> {
+    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse(text: &str) -> Option<Stat> {
+    // The name, in parentheses, may hold anything.
+    let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
+    let zombie = matches!(fields.next()?, "Z" | "X");
+    let mut number = || fields.next()?.parse().ok();
+    let (parent, group, session) = (number()?, number()?, number()?);
+    let start = fields.nth(15)?.parse().ok()?;
+    Some(Stat {
+        zombie,
+        parent,
+        group,
+        session,
+        start,
+    })
+}
+
+/// Children of a process, zombies among them.
+pub(crate) fn children(pid: u32) -> io::Result<Vec<u32>> {
+    let mut all = Vec::new();
+    let tasks = match fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(tasks) => tasks,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
+        Err(error) => return Err(error),
+    };
+    for task in tasks {
+        match fs::read_to_string(task?.path().join("children")) {
+            Ok(text) => all.extend(text.split(' ').filter_map(|pid| pid.parse::<u32>().ok())),
+            // A kernel without these files; or the task has ended, and a walk does no harm.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return walk_children(pid),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+fn walk_children(parent: u32) -> io::Result<Vec<u32>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        if let Some(pid) = name.to_str().and_then(|name| name.parse().ok())
+            && stat(pid).is_some_and(|stat| stat.parent == parent)
+        {
+            all.push(pid);
+        }
+    }
+    Ok(all)
+}
+
+/// The value of a variable in the environment that a process was started with.
+pub(crate) fn environment_value(pid: u32, key: &str) -> Option<String> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environ.split(|byte| *byte == 0).find_map(|line| {
+        let value = line.strip_prefix(key.as_bytes())?.strip_prefix(b"=")?;
+        String::from_utf8(value.to_vec()).ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{children, parse, stat, walk_children};
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_does_not_confuse() {
+        let text = "42 (a) S 1 (b) Z 7 8 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
+        let stat = parse(text).unwrap();
+        assert!(stat.zombie);
+        assert_eq!((stat.parent, stat.group, stat.session), (7, 8, 9));
+        assert_eq!(stat.start, 12345);
+    }
+
+    #[test]
+    fn a_child_is_found_with_and_without_the_children_files() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let own = std::process::id();
+        assert!(children(own).unwrap().contains(&child.id()));
+        assert!(walk_children(own).unwrap().contains(&child.id()));
+        assert_eq!(stat(child.id()).unwrap().parent, own);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(stat(child.id()), None);
+    }
+}

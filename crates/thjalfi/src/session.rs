@@ -1,0 +1,203 @@
+//! Containment without cgroups: a session for each service, and this process as subreaper.
+//!
+//! Once a leader has ended, every living member of its tree is a child of this process or below one:
+//! orphans come here. So members are found among our unknown children and their descendants. An
+//! orphan belongs to the service whose session or group it is in, or whose mark its environment
+//! carries; one that left both behind and cannot be read is reported, never killed on suspicion.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::{
+    Signal, SignalTarget,
+    procfs::{self, Stat},
+    sys::{self, Pidfd},
+};
+
+/// The variable that marks the processes of one run.
+pub(crate) const MARK: &str = "GLADSHEIM_RUN";
+
+/// Leaders that this process, whichever loader in it, has started and not yet reaped. Starts hold
+/// the lock for reading until the new pid is in here, so a writer sees no child half way.
+pub(crate) static LEADERS: Leaders = Leaders {
+    starting: RwLock::new(()),
+    pids: std::sync::Mutex::new(BTreeSet::new()),
+};
+
+pub(crate) struct Leaders {
+    starting: RwLock<()>,
+    pids: std::sync::Mutex<BTreeSet<u32>>,
+}
+
+impl Leaders {
+    /// Runs a start; the pid that it yields is a leader from then on.
+    pub(crate) fn start<T, E>(
+        &self,
+        start: impl FnOnce() -> Result<(u32, T), E>,
+    ) -> Result<(u32, T), E> {
+        let _starting = self.starting.read().unwrap_or_else(PoisonError::into_inner);
+        let started = start()?;
+        self.pids().insert(started.0);
+        Ok(started)
+    }
+
+    pub(crate) fn forget(&self, pid: u32) {
+        self.pids().remove(&pid);
+    }
+
+    /// Runs something that must not take a leader for a stranger.
+    pub(crate) fn with<T>(&self, run: impl FnOnce(&BTreeSet<u32>) -> T) -> T {
+        let _none_starts = self
+            .starting
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        run(&self.pids())
+    }
+
+    fn pids(&self) -> std::sync::MutexGuard<'_, BTreeSet<u32>> {
+        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The mark of a new run: unique on this machine.
+pub(crate) fn new_mark() -> String {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let own = std::process::id();
+    let start = procfs::stat(own).map_or(0, |stat| stat.start);
+    format!("{own}.{start}.{}", RUNS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The tree of one run.
+#[derive(Debug)]
+pub(crate) struct Session {
+    leader: u32,
+    leader_start: u64,
+    mark: String,
+    /// Members whose end is awaited.
+    awaited: Vec<AsyncFd<Arc<Pidfd>>>,
+    killing: bool,
+}
+
+impl Session {
+    pub(crate) fn new(leader: u32, mark: String) -> Self {
+        Self {
+            leader,
+            leader_start: procfs::stat(leader).map_or(0, |stat| stat.start),
+            mark,
+            awaited: Vec::new(),
+            killing: false,
+        }
+    }
+
+    /// Kills all members that exist now, and from now on those that `gone` still finds.
+    pub(crate) fn kill(&mut self) -> io::Result<()> {
+        self.killing = true;
+        self.signal(Signal::Kill)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        for member in self.find()?.members {
+            match member.signal(signal) {
+                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// After the leader's end, waits for that of all others. Cancel safe.
+    pub(crate) async fn gone(&mut self) -> io::Result<Vec<u32>> {
+        loop {
+            while let Some(member) = self.awaited.last() {
+                member.ready(Interest::READABLE).await?.retain_ready();
+                // It is our child by now or soon; the reaper takes what is not yet.
+                let _ = member.get_ref().reap(false);
+                self.awaited.pop();
+            }
+            let found = self.find()?;
+            if found.members.is_empty() {
+                return Ok(found.unknown);
+            }
+            for member in found.members {
+                if self.killing {
+                    // It has ended by itself if this fails.
+                    let _ = member.signal(Signal::Kill);
+                }
+                self.awaited.push(sys::watch_process(Arc::new(member))?);
+            }
+        }
+    }
+
+    /// Living members other than the leader, and living orphans that belong to nobody.
+    fn find(&self) -> io::Result<Found> {
+        let own = std::process::id();
+        let own_session = procfs::stat(own).map_or(0, |stat| stat.session);
+        let mut found = Found::default();
+        let mut pending = procfs::children(self.leader)?;
+        LEADERS.with(|leaders| {
+            for pid in procfs::children(own)?
+                .into_iter()
+                .filter(|pid| !leaders.contains(pid))
+            {
+                let Some(stat) = procfs::stat(pid).filter(|stat| stat.session != own_session)
+                else {
+                    continue;
+                };
+                match self.relation(pid, &stat, leaders) {
+                    Relation::Member => pending.push(pid),
+                    Relation::Other => {}
+                    Relation::Unknown => found.unknown.push(pid),
+                }
+            }
+            io::Result::Ok(())
+        })?;
+        while let Some(pid) = pending.pop() {
+            let Some(before) = procfs::stat(pid) else {
+                continue;
+            };
+            pending.extend(procfs::children(pid)?);
+            // Only what did not end between the look and the opening is what was looked at.
+            if let Ok(pidfd) = Pidfd::open(pid)
+                && let Some(now) = procfs::stat(pid)
+                && now.start == before.start
+                && !now.zombie
+            {
+                found.members.push(pidfd);
+            }
+        }
+        Ok(found)
+    }
+
+    fn relation(&self, pid: u32, stat: &Stat, leaders: &BTreeSet<u32>) -> Relation {
+        // A number cannot be given to a new process while a group or session carries it.
+        if stat.session == self.leader || stat.group == self.leader {
+            return Relation::Member;
+        }
+        match procfs::environment_value(pid, MARK) {
+            Some(mark) if mark == self.mark => Relation::Member,
+            None if stat.zombie || leaders.contains(&stat.session) => Relation::Other,
+            None if stat.start >= self.leader_start => Relation::Unknown,
+            Some(_) | None => Relation::Other,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    members: Vec<Pidfd>,
+    unknown: Vec<u32>,
+}
+
+enum Relation {
+    Member,
+    Other,
+    Unknown,
+}

@@ -1,0 +1,131 @@
+//! The few system calls on processes that neither `std` nor `nix` offers.
+#![expect(
+    unsafe_code,
+    reason = "pidfds and their exit statuses are reached by system calls only"
+)]
+
+use std::{
+    fs::File,
+    io, mem,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::process::ExitStatusExt,
+    },
+    process::ExitStatus,
+    sync::Arc,
+};
+
+use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::{Signal, SignalTarget};
+
+/// A descriptor that means one process for ever, whatever becomes of its number.
+#[derive(Debug)]
+pub(crate) struct Pidfd(OwnedFd);
+
+impl Pidfd {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Opens the process that has this number now; the caller verifies which one that is.
+    pub(crate) fn open(pid: u32) -> io::Result<Self> {
+        // SAFETY: pidfd_open takes two integers and returns a new descriptor that nobody else owns.
+        unsafe {
+            let fd = libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0);
+            let fd = RawFd::try_from(check(fd)?).map_err(io::Error::other)?;
+            Ok(Self(OwnedFd::from_raw_fd(fd)))
+        }
+    }
+
+    /// Reaps the process if it is our child and has ended; with `block`, waits for that.
+    pub(crate) fn reap(&self, block: bool) -> io::Result<Option<ExitStatus>> {
+        let flags = libc::WEXITED | if block { 0 } else { libc::WNOHANG };
+        loop {
+            match wait(libc::P_PIDFD, self.0.as_raw_fd() as libc::id_t, flags) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other.map(|ended| ended.map(|(_, status)| status)),
+            }
+        }
+    }
+}
+
+impl SignalTarget for Pidfd {
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        // SAFETY: the descriptor is open, and a null siginfo is allowed.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                signal.as_raw(),
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
+        check(result).map(drop)
+    }
+}
+
+impl AsRawFd for Pidfd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Becomes readable when the process has ended.
+pub(crate) fn watch_process(pidfd: Arc<Pidfd>) -> io::Result<AsyncFd<Arc<Pidfd>>> {
+    // SAFETY: a `Pidfd` keeps its one descriptor open as long as it lives.
+    Ok(unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE)? })
+}
+
+/// Has priority events when the content of a kernel file changes.
+pub(crate) fn watch_file(file: File) -> io::Result<AsyncFd<File>> {
+    // SAFETY: a `File` keeps its one descriptor open as long as it lives.
+    Ok(unsafe { AsyncFd::register_with_interest(file, Interest::PRIORITY)? })
+}
+
+/// Looks at some child that has ended, without reaping it.
+pub(crate) fn peek_ended_child() -> io::Result<Option<u32>> {
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    Ok(wait(libc::P_ALL, 0, flags)?.map(|(pid, _)| pid))
+}
+
+/// Reaps the child with this number if it has ended.
+pub(crate) fn reap_child(pid: u32) -> io::Result<bool> {
+    Ok(wait(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG)?.is_some())
+}
+
+/// Makes orphans below this process its children, and not those of PID 1.
+pub(crate) fn become_subreaper() -> io::Result<()> {
+    // SAFETY: prctl with integers only.
+    let result = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+    check(result.into()).map(drop)
+}
+
+fn wait(
+    kind: libc::idtype_t,
+    id: libc::id_t,
+    flags: libc::c_int,
+) -> io::Result<Option<(u32, ExitStatus)>> {
+    // SAFETY: an all-zero siginfo_t is valid, waitid writes to it, and the fields that are read are
+    // those that waitid fills in.
+    unsafe {
+        let mut info: libc::siginfo_t = mem::zeroed();
+        check(libc::waitid(kind, id, &raw mut info, flags).into())?;
+        let raw = match info.si_code {
+            _ if info.si_pid() == 0 => return Ok(None),
+            libc::CLD_EXITED => info.si_status() << 8,
+            libc::CLD_DUMPED => info.si_status() | 0x80,
+            _ => info.si_status(),
+        };
+        Ok(Some((info.si_pid() as u32, ExitStatus::from_raw(raw))))
+    }
+}
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
