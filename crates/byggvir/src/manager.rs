@@ -461,3 +461,7 @@ impl ResourceManagerApi for ResourceManager {
         self.subscribe()
     }
 }
+
+#[cfg(test)]
+#[path = "manager_test.rs"]
+mod tests;

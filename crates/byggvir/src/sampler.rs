@@ -42,12 +42,7 @@ impl Sampler {
     pub(crate) async fn run(mut self) {
         while let Some(inner) = self.inner.upgrade() {
             let config = &inner.config;
-            let stretch = if self.on_battery {
-                STRETCH_ON_BATTERY
-            } else {
-                1
-            };
-            let pause = config.monitoring_interval.saturating_mul(stretch);
+            let interval = config.monitoring_interval;
             let threshold = config.stop_services_below_battery_percent;
             let now = Instant::now();
             let look = inner.minds_battery() && now >= self.next_battery_look;
@@ -71,10 +66,15 @@ impl Sampler {
                 // The runtime shuts down.
                 Err(_) => return,
             }
+            let stretch = if self.on_battery {
+                STRETCH_ON_BATTERY
+            } else {
+                1
+            };
             tokio::select! {
                 biased;
                 () = self.stopped.cancelled() => return,
-                () = sleep(pause) => {}
+                () = sleep(interval.saturating_mul(stretch)) => {}
             }
         }
     }
