@@ -83,3 +83,69 @@ pub enum GladsheimError {
     #[error("The hall is not open: {0}")]
     NotOpen(String),
 }
+
+impl GladsheimError {
+    /// The same error once more, for the second of several callers who wait for one outcome. Kind and
+    /// text are kept; an I/O error loses its source.
+    pub(crate) fn duplicate(&self) -> Self {
+        match self {
+            Self::ServiceLoader(error) => Self::ServiceLoader(duplicate_loader_error(error)),
+            Self::ResourceManager(error) => Self::ResourceManager(error.clone()),
+            Self::HealthMonitor(error) => Self::HealthMonitor(error.clone()),
+            Self::ServiceRegistry(error) => Self::ServiceRegistry(error.clone()),
+            Self::AlreadyRunning(name) => Self::AlreadyRunning(name.clone()),
+            Self::Config(text) => Self::Config(text.clone()),
+            Self::Grpc(status) => Self::Grpc(status.clone()),
+            Self::ServiceNotFound(name) => Self::ServiceNotFound(name.clone()),
+            Self::NotRunning(name) => Self::NotRunning(name.clone()),
+            Self::NeededByOthers {
+                service_name,
+                dependents,
+            } => Self::NeededByOthers {
+                service_name: service_name.clone(),
+                dependents: dependents.clone(),
+            },
+            Self::DependencyFailed {
+                service_name,
+                reason,
+            } => Self::DependencyFailed {
+                service_name: service_name.clone(),
+                reason: reason.clone(),
+            },
+            Self::Overtaken(name) => Self::Overtaken(name.clone()),
+            Self::WaitFailed {
+                service_name,
+                reason,
+            } => Self::WaitFailed {
+                service_name: service_name.clone(),
+                reason: reason.clone(),
+            },
+            Self::NotOpen(text) => Self::NotOpen(text.clone()),
+        }
+    }
+}
+
+fn duplicate_loader_error(error: &ServiceLoaderError) -> ServiceLoaderError {
+    match error {
+        ServiceLoaderError::ServiceNotFound(text) => {
+            ServiceLoaderError::ServiceNotFound(text.clone())
+        }
+        ServiceLoaderError::AlreadyRunning(text) => {
+            ServiceLoaderError::AlreadyRunning(text.clone())
+        }
+        ServiceLoaderError::Unauthorized(text) => ServiceLoaderError::Unauthorized(text.clone()),
+        ServiceLoaderError::StartupTimeout(text) => {
+            ServiceLoaderError::StartupTimeout(text.clone())
+        }
+        ServiceLoaderError::SpawnFailed(text) => ServiceLoaderError::SpawnFailed(text.clone()),
+        ServiceLoaderError::NotRunning(text) => ServiceLoaderError::NotRunning(text.clone()),
+        ServiceLoaderError::ShutdownTimeout(text) => {
+            ServiceLoaderError::ShutdownTimeout(text.clone())
+        }
+        ServiceLoaderError::Io(error) => {
+            std::io::Error::new(error.kind(), error.to_string()).into()
+        }
+        // The enum may grow in a later version of its crate.
+        other => ServiceLoaderError::SpawnFailed(other.to_string()),
+    }
+}

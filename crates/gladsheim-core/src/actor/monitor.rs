@@ -1,0 +1,59 @@
+//! What the health monitor has to do with one service.
+
+use roskva::{HealthStatus, ServiceHealth};
+
+use super::{Phase, ServiceActor};
+use crate::{GladsheimError, actor::command::Reply};
+
+impl ServiceActor {
+    /// Has the present run checked.
+    pub(super) async fn begin_monitoring(&mut self) {
+        let roskva = &self.hall.servants.roskva;
+        let options = self.definition.monitor.clone();
+        if let Err(error) = roskva.start_monitoring_with(&self.name, options).await {
+            // The run goes on unchecked rather than not at all.
+            tracing::error!(service = %self.name, %error, "not monitored");
+            return;
+        }
+        if self.maintenance
+            && let Err(error) = roskva.set_maintenance(&self.name, true)
+        {
+            tracing::warn!(service = %self.name, %error, "maintenance not kept");
+        }
+        if let Ok(health) = self.hall.servants.roskva.get_health(&self.name) {
+            self.on_health(health);
+        }
+    }
+
+    /// Keeps the verdict, unless it is about a run that has ended.
+    pub(super) fn on_health(&mut self, health: ServiceHealth) {
+        let Some(run) = &self.run else { return };
+        let of_this_run =
+            health.status == HealthStatus::Checking || health.last_check >= run.process.start_time;
+        if of_this_run && !matches!(self.phase, Phase::Ending(_)) {
+            self.health = health.status;
+            self.recorded(
+                self.hall
+                    .servants
+                    .skirnir
+                    .update_health_status(&self.name, health),
+            );
+        }
+    }
+
+    /// The readiness check changed its mind; it counts only once the service has been ready.
+    pub(super) fn on_readiness(&mut self, ready: bool) {
+        if self.phase == Phase::Running {
+            self.set_ready(ready, None);
+        }
+    }
+
+    pub(super) fn on_maintenance(&mut self, on: bool, reply: Reply) {
+        self.maintenance = on;
+        let outcome = match &self.run {
+            Some(_) => self.hall.servants.roskva.set_maintenance(&self.name, on),
+            None => Ok(()),
+        };
+        self.answer(reply, outcome.map_err(GladsheimError::from));
+    }
+}

@@ -1,0 +1,149 @@
+//! The core's side of the servants' ports: what they need from each other goes through here.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use byggvir::{LimitHandler, LimitViolation, ViolationType};
+use roskva::{BoxError, ProcessLiveness, RestartHandler, RestartMode};
+use skirnir::Cause;
+use thjalfi::ServiceLoaderApi;
+use tokio::sync::oneshot;
+
+use crate::{GladsheimError, Result, actor::command::Command, directory::Directory};
+
+/// Carries out what roskva's policy and byggvir's limits decide, by commands to the actors.
+#[derive(Debug, Clone)]
+pub(crate) struct Orders {
+    pub(crate) directory: Arc<Directory>,
+}
+
+impl Orders {
+    /// Sends a command and waits for its answer; a service that is gone answers `ServiceNotFound`.
+    pub(crate) async fn ask(
+        &self,
+        name: &str,
+        command: impl FnOnce(crate::actor::command::Reply) -> Command,
+    ) -> Result<()> {
+        let (answer, reply) = oneshot::channel();
+        self.directory.send(
+            name,
+            command(Box::new(move |outcome| {
+                // A caller that gave up is no error.
+                let _ = answer.send(outcome);
+            })),
+        );
+        reply
+            .await
+            .unwrap_or_else(|_| Err(GladsheimError::ServiceNotFound(name.to_owned())))
+    }
+
+    async fn end_run(
+        &self,
+        name: &str,
+        cause: Cause,
+        will_restart: bool,
+        message: String,
+    ) -> Result<()> {
+        self.ask(name, |reply| Command::EndRun {
+            cause,
+            will_restart,
+            message,
+            reply,
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl RestartHandler for Orders {
+    async fn restart(&self, service_name: &str, attempt: u32) -> std::result::Result<(), BoxError> {
+        // Not awaited: an actor that waits for roskva must not be waited for by roskva.
+        self.directory
+            .send(service_name, Command::NextAttempt { attempt });
+        Ok(())
+    }
+
+    async fn end_run(
+        &self,
+        service_name: &str,
+        will_restart: bool,
+        reason: &str,
+    ) -> std::result::Result<(), BoxError> {
+        // Not awaited, for the same reason. A run that is ending already is as good.
+        self.directory.send(
+            service_name,
+            Command::EndRun {
+                cause: Cause::Probe,
+                will_restart,
+                message: reason.to_owned(),
+                reply: Box::new(|_| {}),
+            },
+        );
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LimitHandler for Orders {
+    async fn restart(&self, violation: LimitViolation) {
+        let name = &violation.service_name;
+        let Some(definition) = self.directory.definition(name) else {
+            return;
+        };
+        let will_restart = definition.monitor.restart.mode != RestartMode::Never;
+        let message = describe(&violation);
+        if let Err(error) = self
+            .end_run(name, Cause::Limit, will_restart, message)
+            .await
+        {
+            tracing::debug!(service = %name, %error, "not restarted for its limit");
+        }
+    }
+
+    async fn stop(&self, violation: LimitViolation) {
+        let name = &violation.service_name;
+        let stopped = self
+            .ask(name, |reply| Command::Stop {
+                timeout: None,
+                cause: Cause::Limit,
+                reply,
+            })
+            .await;
+        if let Err(error) = stopped {
+            tracing::debug!(service = %name, %error, "not stopped for its limit");
+        }
+    }
+}
+
+/// The violation in words, for a person.
+pub(crate) fn describe(violation: &LimitViolation) -> String {
+    let (usage, limits) = (&violation.current_usage, &violation.limits);
+    let memory = || {
+        format!(
+            "memory {:.1} MiB of {:.1} MiB",
+            usage.memory_mb(),
+            limits.max_memory_mb()
+        )
+    };
+    let cpu = || {
+        format!(
+            "CPU {:.1} % of {:.1} %",
+            usage.cpu_percent, limits.max_cpu_percent
+        )
+    };
+    match violation.violation_type {
+        ViolationType::MemoryExceeded => format!("memory limit exceeded: {}", memory()),
+        ViolationType::CpuExceeded => format!("CPU limit exceeded: {}", cpu()),
+        ViolationType::MemoryWarning => format!("memory limit is near: {}", memory()),
+        ViolationType::CpuWarning => format!("CPU limit is near: {}", cpu()),
+    }
+}
+
+/// Lets roskva's process check ask thjalfi.
+pub(crate) struct LoaderLiveness(pub(crate) Arc<dyn ServiceLoaderApi>);
+
+impl ProcessLiveness for LoaderLiveness {
+    fn is_alive(&self, service_name: &str) -> bool {
+        self.0.is_running(service_name)
+    }
+}

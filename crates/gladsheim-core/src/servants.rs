@@ -1,0 +1,65 @@
+//! The four servants behind their traits.
+
+use std::{fmt, sync::Arc};
+
+use byggvir::{ResourceManager, ResourceManagerApi, ResourceManagerPorts};
+use roskva::{HealthMonitor, HealthMonitorApi, MonitorPorts};
+use skirnir::{ServiceRegistry, ServiceRegistryApi};
+use thjalfi::{ServiceLoader, ServiceLoaderApi};
+
+use crate::{
+    GladsheimConfig,
+    directory::Directory,
+    ports::{LoaderLiveness, Orders},
+};
+
+/// The four servants that a hall works with: the real ones, mocks, or a stranger's.
+#[derive(Clone)]
+pub struct Servants {
+    /// Service loader.
+    pub thjalfi: Arc<dyn ServiceLoaderApi>,
+    /// Resource manager.
+    pub byggvir: Arc<dyn ResourceManagerApi>,
+    /// Health monitor.
+    pub roskva: Arc<dyn HealthMonitorApi>,
+    /// Service registry.
+    pub skirnir: Arc<dyn ServiceRegistryApi>,
+}
+
+impl Servants {
+    /// The real ones, with ports that lead to the actors of `directory`.
+    pub(crate) fn real(config: &GladsheimConfig, directory: &Arc<Directory>) -> Self {
+        let orders = Arc::new(Orders {
+            directory: Arc::clone(directory),
+        });
+        let thjalfi: Arc<dyn ServiceLoaderApi> =
+            Arc::new(ServiceLoader::new(config.loader.clone()));
+        let byggvir = ResourceManager::with_ports(
+            config.resources.clone(),
+            ResourceManagerPorts {
+                limit_handler: Some(Arc::clone(&orders) as _),
+                ..ResourceManagerPorts::default()
+            },
+        );
+        let roskva = HealthMonitor::with_ports(
+            config.health.clone(),
+            MonitorPorts {
+                restart: Some(orders),
+                liveness: Some(Arc::new(LoaderLiveness(Arc::clone(&thjalfi)))),
+                ..MonitorPorts::default()
+            },
+        );
+        Self {
+            thjalfi,
+            byggvir: Arc::new(byggvir),
+            roskva: Arc::new(roskva),
+            skirnir: Arc::new(ServiceRegistry::new()),
+        }
+    }
+}
+
+impl fmt::Debug for Servants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Servants").finish_non_exhaustive()
+    }
+}

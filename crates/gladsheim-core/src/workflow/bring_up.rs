@@ -1,0 +1,74 @@
+//! Starting many services at once.
+
+use tokio::sync::mpsc;
+
+use crate::{
+    BringUpProgress, Gladsheim, GladsheimError, Result, StartOverrides, actor::command::Command,
+    graph,
+};
+
+impl Gladsheim {
+    /// Starts all services with `autostart`, or the named ones, with what they depend on.
+    ///
+    /// One message for each service concerned as it is done, then the end of the channel. Services that
+    /// do not wait for each other start at the same time; one that fails does not stop the others.
+    /// Dropping the receiver cancels nothing.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound` for a name that is not known; nothing is started then.
+    pub fn bring_up(&self, names: &[String]) -> Result<mpsc::Receiver<BringUpProgress>> {
+        self.ensure_open()?;
+        let directory = &self.hall.directory;
+        let definitions: Vec<_> = directory
+            .names()
+            .iter()
+            .filter_map(|name| directory.definition(name))
+            .collect();
+        let wanted: Vec<String> = if names.is_empty() {
+            definitions
+                .iter()
+                .filter(|definition| definition.autostart)
+                .map(|definition| definition.name.clone())
+                .collect()
+        } else {
+            for name in names {
+                directory.known(name)?;
+            }
+            names.to_vec()
+        };
+        let all: Vec<_> = definitions.iter().map(AsRef::as_ref).collect();
+        let concerned = graph::closure(&all, &wanted);
+        // Room for every message, so that an actor never waits for whoever reads them.
+        let (progress, receiver) = mpsc::channel(concerned.len().max(1));
+        for name in concerned {
+            let progress = progress.clone();
+            let hall = self.clone();
+            let service_name = name.clone();
+            let reply = Box::new(move |outcome: Result<()>| {
+                let result = outcome.and_then(|()| hall.get_service_status(&service_name));
+                // Nobody may be interested any more.
+                let _ = progress.try_send(BringUpProgress {
+                    service_name,
+                    result,
+                });
+            });
+            directory.send(
+                &name,
+                Command::Start {
+                    overrides: StartOverrides::default(),
+                    join: true,
+                    reply,
+                },
+            );
+        }
+        Ok(receiver)
+    }
+
+    pub(crate) fn ensure_open(&self) -> Result<()> {
+        if self.is_closing() {
+            return Err(GladsheimError::NotOpen("it is shutting down".to_owned()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Stopping one service with respect to the others, and stopping all of them.
+
+use std::collections::HashSet;
+
+use skirnir::Cause;
+use tokio::task::JoinSet;
+
+use crate::{
+    Gladsheim, GladsheimError, Result, ServiceStatus, StopOptions, actor::command::Command,
+};
+
+impl Gladsheim {
+    /// Stops a service gracefully; returns when its whole process tree is gone.
+    ///
+    /// Cancellation: dropping the future does not cancel the stop.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `NotRunning`; `NeededByOthers` unless `options.force`; `ServiceLoader` with
+    /// `ShutdownTimeout` where the hall does not kill.
+    pub async fn stop_service(&self, name: &str, options: StopOptions) -> Result<ServiceStatus> {
+        self.hall.directory.known(name)?;
+        let dependents = self.active_dependents(name);
+        if !dependents.is_empty() {
+            if !options.force {
+                return Err(GladsheimError::NeededByOthers {
+                    service_name: name.to_owned(),
+                    dependents,
+                });
+            }
+            for dependent in self.stop_order(name) {
+                self.stop_if_active(&dependent, Cause::Dependency).await?;
+            }
+        }
+        let StopOptions { timeout, .. } = options;
+        self.orders
+            .ask(name, |reply| Command::Stop {
+                timeout,
+                cause: Cause::User,
+                reply,
+            })
+            .await?;
+        self.get_service_status(name)
+    }
+
+    fn active_dependents(&self, name: &str) -> Vec<String> {
+        let mut dependents = self.hall.directory.dependents(name);
+        dependents.retain(|dependent| self.is_active(dependent));
+        dependents
+    }
+
+    fn is_active(&self, name: &str) -> bool {
+        self.hall
+            .directory
+            .facts(name)
+            .is_some_and(|facts| facts.borrow().active)
+    }
+
+    /// All that depends on `name`, directly or not, so that nobody comes before who needs them.
+    fn stop_order(&self, name: &str) -> Vec<String> {
+        let mut order = Vec::new();
+        let mut seen = HashSet::new();
+        let mut open = vec![(name.to_owned(), false)];
+        while let Some((current, expanded)) = open.pop() {
+            if expanded {
+                if current != name {
+                    order.push(current);
+                }
+            } else if seen.insert(current.clone()) {
+                let dependents = self.hall.directory.dependents(&current);
+                open.push((current, true));
+                open.extend(dependents.into_iter().map(|dependent| (dependent, false)));
+            }
+        }
+        order
+    }
+
+    async fn stop_if_active(&self, name: &str, cause: Cause) -> Result<()> {
+        let stop = |reply| Command::Stop {
+            timeout: None,
+            cause,
+            reply,
+        };
+        match self.orders.ask(name, stop).await {
+            // Not running is what was wanted.
+            Ok(()) | Err(GladsheimError::NotRunning(_) | GladsheimError::ServiceNotFound(_)) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stops everything, each service as soon as all that depend on it are down.
+    pub(crate) async fn stop_all(&self) {
+        let mut stops = JoinSet::new();
+        for name in self.hall.directory.names() {
+            let hall = self.clone();
+            let dependents: Vec<_> = self
+                .hall
+                .directory
+                .dependents(&name)
+                .iter()
+                .filter_map(|dependent| hall.hall.directory.facts(dependent))
+                .collect();
+            stops.spawn(async move {
+                for mut dependent in dependents {
+                    // An actor that ended has nothing running any more.
+                    let _ = dependent
+                        .wait_for(|facts| !facts.active && !facts.alive)
+                        .await;
+                }
+                if let Err(error) = hall.stop_if_active(&name, Cause::Shutdown).await {
+                    tracing::warn!(service = %name, %error, "not stopped");
+                }
+            });
+        }
+        while stops.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,12 @@
+//! The workflows over four mocks: order of calls, roll-back at each step, commands that meet.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "in a test, a panic is the report"
+)]
+
+mod hall;
+mod restart;
+mod start;
+mod stop;
