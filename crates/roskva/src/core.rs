@@ -304,11 +304,11 @@ impl Core {
         // It may have been the start-up check, and have opened the gate for the others.
         self.arrange(&mut book, name, alive);
         self.tell(&mut book, name, alive, Some(kind));
-        self.end_failed_run(&mut book, name);
+        self.end_failed_run(&mut book, name, kind);
     }
 
     /// Asks the owner to end a run whose check has failed for good.
-    fn end_failed_run(self: &Arc<Self>, book: &mut Book, name: &str) {
+    fn end_failed_run(self: &Arc<Self>, book: &mut Book, name: &str, kind: CheckKind) {
         let now = self.now();
         let (Some(handler), Some(runtime)) = (self.ports.restart.clone(), self.runtime()) else {
             return;
@@ -316,7 +316,7 @@ impl Core {
         let Some(service) = book.services.get_mut(name) else {
             return;
         };
-        let Some(reason) = service.failed_for_good() else {
+        let Some(reason) = service.failed_for_good(kind) else {
             return;
         };
         service.phase = Phase::Held;

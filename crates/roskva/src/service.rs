@@ -219,14 +219,15 @@ impl Service {
         }
     }
 
-    /// The check that has failed for good, with a reason for a person.
-    pub(crate) fn failed_for_good(&self) -> Option<String> {
-        CheckKind::ALL.into_iter().find_map(|kind| {
-            let slot = self.slot(kind)?;
-            let failing = matches!(slot.threshold.verdict(), Verdict::Failing { .. });
-            (failing && kind.ends_run() && !slot.is_process() && self.wants(kind))
-                .then(|| format!("{} check: {}", kind.as_str(), slot.message))
-        })
+    /// Why the run should end, now that a check of this kind has ended; `None` if it should not.
+    pub(crate) fn failed_for_good(&self, kind: CheckKind) -> Option<String> {
+        let slot = self
+            .slot(kind)
+            .filter(|_| kind.ends_run() && self.wants(kind))?;
+        let failing = matches!(slot.threshold.verdict(), Verdict::Failing { .. });
+        // A success that does not suffice yet to pass again is no reason to end anything.
+        (failing && slot.threshold.failures() > 0)
+            .then(|| format!("{} check: {}", kind.as_str(), slot.message))
     }
 
     /// The check that `get_health` tells about: start-up until it has passed, then liveness.

@@ -1,4 +1,5 @@
 //! The monitor over faked ports, in paused time: schedule, verdicts, restarts, observers.
+#![expect(clippy::expect_used, reason = "helpers of tests fail loudly too")]
 
 use std::{
     collections::VecDeque,
@@ -54,6 +55,13 @@ impl FakeProbe {
         let calls = self.calls.lock().expect("lock");
         let of_address = calls.iter().filter(|(name, _)| name == address);
         of_address.map(|(_, at)| *at).collect()
+    }
+
+    /// Waits until a check is under way.
+    async fn is_under_way(&self) {
+        while self.under_way.load(SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     fn next(&self, address: &str) -> Act {
@@ -516,11 +524,10 @@ async fn checking_is_seen_only_before_the_first_check() {
     hall.probe.script("a:1", &[Act::Hang, Act::Pass, Act::Hang]);
     hall.start("thor", liveness("a")).await;
     assert_eq!(hall.status("thor"), HealthStatus::Unknown);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    hall.probe.is_under_way().await;
     assert_eq!(hall.status("thor"), HealthStatus::Checking);
     hall.checked_times(2).await;
-    tokio::time::sleep(ROUND - Duration::from_millis(100)).await;
-    assert_eq!(hall.probe.under_way.load(SeqCst), 1);
+    hall.probe.is_under_way().await;
     assert_eq!(
         hall.status("thor"),
         HealthStatus::Healthy,
@@ -573,8 +580,10 @@ async fn failures_in_the_start_period_do_not_count() {
 #[tokio::test(start_paused = true)]
 async fn process_check_follows_the_process_without_waking_anybody() {
     let hall = Hall::new();
-    let mut options = MonitorOptions::default();
-    options.readiness = Some(CheckOptions::default());
+    let options = MonitorOptions {
+        readiness: Some(CheckOptions::default()),
+        ..MonitorOptions::default()
+    };
     hall.start("thor", options).await;
     assert_eq!(hall.status("thor"), HealthStatus::Healthy);
     assert_eq!(hall.monitor.is_ready("thor"), Some(true));
@@ -652,8 +661,10 @@ async fn failing_readiness_never_ends_a_run() {
             Act::Fail,
         ],
     );
-    let mut options = MonitorOptions::default();
-    options.readiness = Some(check("ready"));
+    let options = MonitorOptions {
+        readiness: Some(check("ready")),
+        ..MonitorOptions::default()
+    };
     hall.start("thor", options).await;
     let mut changes = Vec::new();
     while changes.len() < 4 {
@@ -669,8 +680,10 @@ async fn failing_readiness_never_ends_a_run() {
 #[tokio::test(start_paused = true)]
 async fn stopping_service_is_not_ready() {
     let mut hall = Hall::new();
-    let mut options = MonitorOptions::default();
-    options.readiness = Some(check("ready"));
+    let options = MonitorOptions {
+        readiness: Some(check("ready")),
+        ..MonitorOptions::default()
+    };
     hall.start("thor", options).await;
     while !matches!(
         hall.event().await,
@@ -724,6 +737,21 @@ async fn refused_end_of_a_run_is_asked_for_again_at_the_next_failure() {
     for _ in 0..3 {
         assert!(matches!(hall.call().await, Some(Call::EndRun(..))));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_end_of_a_run_is_not_asked_for_again_by_a_success() {
+    let mut hall = Hall::new();
+    hall.owner.refuses.store(true, SeqCst);
+    use Act::{Fail, Pass};
+    hall.probe.script("a:1", &[Fail, Fail, Fail, Pass]);
+    let mut options = liveness("a");
+    options.liveness.success_threshold = 1000;
+    options.readiness = Some(check("ready"));
+    hall.start("thor", options).await;
+    assert!(matches!(hall.call().await, Some(Call::EndRun(..))));
+    assert_eq!(hall.call().await, None);
+    assert_eq!(hall.status("thor"), HealthStatus::Unhealthy);
 }
 
 #[tokio::test(start_paused = true)]
@@ -890,8 +918,7 @@ async fn stop_ends_a_restart_and_a_check_that_are_under_way() {
 
     hall.probe.script("a:1", &[Act::Hang]);
     hall.start("thor", liveness("a")).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(hall.probe.under_way.load(SeqCst), 1);
+    hall.probe.is_under_way().await;
     hall.monitor.stop_monitoring("thor").await;
     assert_eq!(hall.probe.under_way.load(SeqCst), 0);
     hall.monitor.stop_monitoring("thor").await;
@@ -1002,7 +1029,7 @@ async fn dropping_the_last_handle_ends_the_tasks() {
         .start_monitoring("thor", tcp("a"))
         .await
         .expect("starts");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    probe.is_under_way().await;
     let clone = monitor.clone();
     drop(monitor);
     tokio::task::yield_now().await;

@@ -24,7 +24,11 @@ pub(crate) fn delay(policy: &RestartPolicy, streak: u32, noise: f64) -> Duration
 
 /// Varies a time by a part of itself, both ways.
 pub(crate) fn vary(seconds: f64, jitter: f64, noise: f64) -> Duration {
-    let jitter = jitter.max(0.0).min(1.0); // not `clamp`: NaN becomes 0.0
+    let jitter = if jitter.is_nan() {
+        0.0
+    } else {
+        jitter.clamp(0.0, 1.0)
+    };
     Duration::try_from_secs_f64(seconds * (1.0 + jitter * noise)).unwrap_or(Duration::MAX)
 }
 
