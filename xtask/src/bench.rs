@@ -54,14 +54,11 @@ pub(crate) struct Args {
 /// Runs the benches to their end, also after one has failed.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.list {
-        let rows = BENCHES
+        let rows: Vec<_> = BENCHES
             .iter()
-            .map(|bench| [bench.name, bench.about].map(String::from).to_vec());
-        let heading = ["bench", "measures"].map(String::from).to_vec();
-        print!(
-            "{}",
-            table::render(&std::iter::once(heading).chain(rows).collect::<Vec<_>>())
-        );
+            .map(|bench| [bench.name, bench.about].map(String::from))
+            .collect();
+        print!("{}", table::render(["bench", "measures"], &rows));
         return Ok(());
     }
     let mut failed = Vec::new();

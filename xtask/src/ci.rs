@@ -26,29 +26,29 @@ const STEPS: &[Step] = &[
 
 /// Runs all steps, also after one has failed, and sums up.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let mut rows = vec![["step", "took", "outcome"].map(String::from).to_vec()];
-    let mut failed = Vec::new();
+    let mut rows = Vec::new();
+    let mut failures = Vec::new();
     for (name, step) in STEPS {
         eprintln!("\n=== {name} ===");
         let start = Instant::now();
         let outcome = step();
         let took = format!("{:.1} s", start.elapsed().as_secs_f64());
-        let verdict = match &outcome {
-            Ok(()) => "ok".to_owned(),
-            Err(error) => {
-                eprintln!("error: {name}: {error:#}");
-                failed.push(*name);
-                format!(
-                    "FAILED: {}",
-                    error.to_string().lines().next().unwrap_or_default()
-                )
-            }
-        };
-        rows.push(vec![(*name).to_owned(), took, verdict]);
+        let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
+        rows.push([*name, &took, verdict].map(String::from));
+        if let Err(error) = outcome {
+            let failure = format!("{name}: {error:#}");
+            eprintln!("error: {failure}");
+            failures.push(failure);
+        }
     }
-    println!("\n{}", table::render(&rows));
-    if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
+    println!("\n{}", table::render(["step", "took", "outcome"], &rows));
+    if !failures.is_empty() {
+        bail!(
+            "{} of {} steps failed\n{}",
+            failures.len(),
+            STEPS.len(),
+            failures.join("\n")
+        );
     }
     Ok(())
 }

@@ -2,20 +2,24 @@
 
 use std::fmt::Write as _;
 
-/// Lays rows out in columns as wide as their widest cell; cells that start with a digit, `<` or
-/// `-` stand on the right. The first row is the heading.
-pub(crate) fn render(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+/// Lays a heading and rows out in columns as wide as their widest cell; cells that start with a
+/// digit, `<` or `-` stand on the right.
+pub(crate) fn render<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        let cells = rows.iter().map(|row| row[column].as_str());
+        cells
+            .chain([heading[column]])
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let widths: [usize; N] = std::array::from_fn(width);
+    let rule = widths.map(|width| "-".repeat(width));
 
     let mut text = String::new();
-    for (index, row) in rows.iter().enumerate() {
+    for row in [&heading.map(String::from), &rule].into_iter().chain(rows) {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
+        for (cell, width) in row.iter().zip(widths) {
             // Writing to a string cannot fail.
             let _ = if cell.starts_with(|c: char| c.is_ascii_digit() || c == '<' || c == '-') {
                 write!(line, "{cell:>width$}  ")
@@ -25,11 +29,6 @@ pub(crate) fn render(rows: &[Vec<String>]) -> String {
         }
         text.push_str(line.trim_end());
         text.push('\n');
-        if index == 0 {
-            let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-            text.push_str(&rule.join("  "));
-            text.push('\n');
-        }
     }
     text
 }
@@ -40,17 +39,9 @@ mod tests {
 
     #[test]
     fn words_stand_left_and_figures_right() {
-        let rows = [
-            vec!["step", "took"],
-            vec!["lint", "9.1 s"],
-            vec!["test", "112.0 s"],
-        ];
-        let rows: Vec<Vec<String>> = rows
-            .iter()
-            .map(|row| row.iter().map(ToString::to_string).collect())
-            .collect();
+        let rows = [["lint", "9.1 s"], ["test", "112.0 s"]].map(|row| row.map(String::from));
         assert_eq!(
-            render(&rows),
+            render(["step", "took"], &rows),
             "step  took\n----  -------\nlint    9.1 s\ntest  112.0 s\n"
         );
     }

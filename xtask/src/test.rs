@@ -38,22 +38,19 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let workspace = Workspace::load()?;
     let report = SkipReport::new(&workspace.target_directory)?;
-    let mut rows = vec![
-        ["tests", "runner", "took", "outcome"]
-            .map(String::from)
-            .to_vec(),
-    ];
+    let mut rows = Vec::new();
     let mut failures = Vec::new();
     for (tests, runner, mut command) in args.commands(&workspace, has_cargo("nextest")) {
         let start = Instant::now();
         let outcome = command::run(command.env(SKIP_REPORT, &report.path));
         let took = format!("{:.1} s", start.elapsed().as_secs_f64());
         let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
-        rows.push([tests, runner, &took, verdict].map(String::from).to_vec());
+        rows.push([tests, runner, &took, verdict].map(String::from));
         failures.extend(outcome.err());
     }
 
-    println!("\n{}", table::render(&rows));
+    let heading = ["tests", "runner", "took", "outcome"];
+    println!("\n{}", table::render(heading, &rows));
     let skipped = report.take()?;
     println!("skipped on this host: {}", skipped.len());
     for line in &skipped {

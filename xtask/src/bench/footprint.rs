@@ -26,7 +26,7 @@ fn lay_out(lines: &[Line]) -> String {
     let bound = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| v.to_string());
     let rows = lines.iter().map(|line| {
         let bounds = line.target.zip(line.max);
-        vec![
+        [
             line.figure.clone(),
             line.services.to_string(),
             bound(line.target),
@@ -41,8 +41,7 @@ fn lay_out(lines: &[Line]) -> String {
     let heading = [
         "figure", "services", "target", "max", "measured", "unit", "",
     ];
-    let heading = heading.map(String::from).to_vec();
-    table::render(&std::iter::once(heading).chain(rows).collect::<Vec<_>>())
+    table::render(heading, &rows.collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn lay_out(lines: &[Line]) -> String {
         "",
     ];
     let rows = lines.iter().map(|line| {
-        vec![
+        [
             line.operation.clone(),
             line.services.to_string(),
             format!("< {}", line.target_ms),
@@ -43,8 +43,7 @@ fn lay_out(lines: &[Line]) -> String {
             verdict(line.p99_ms, line.target_ms, line.max_ms).to_owned(),
         ]
     });
-    let heading = heading.map(String::from).to_vec();
-    table::render(&std::iter::once(heading).chain(rows).collect::<Vec<_>>())
+    table::render(heading, &rows.collect::<Vec<_>>())
 }
 
 #[cfg(test)]
