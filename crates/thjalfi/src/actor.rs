@@ -6,7 +6,7 @@
 //!    '---- deadline, leave: the waiters are told `TimedOut`
 //!
 //! any phase --leader ended--> the same phase, waiting for the rest of the tree
-//!     Running, Killing: the rest is killed     Stopping: the rest gets the stop signal
+//!     Running: the rest is killed     Stopping: the rest gets the stop signal
 //! any phase --leader ended, tree gone--> the exit is published, the task ends
 //! ```
 
@@ -182,7 +182,8 @@ impl Supervisor {
         self.ready = None;
         let result = match phase {
             Phase::Stopping { .. } => self.child.signal_tree(self.stop_signal),
-            Phase::Running | Phase::Killing => self.child.kill_tree(),
+            Phase::Running => self.child.kill_tree(),
+            Phase::Killing => Ok(()),
         };
         if let Err(error) = result {
             tracing::warn!(service = self.service_name, %error, "the rest of its tree cannot be signalled");

@@ -4,13 +4,23 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::ExitStatus,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::SystemTime,
 };
 
-use tokio::sync::watch;
+use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
 
-use crate::{ProcessExit, ServiceProcess, Signal, SignalTarget, process::Shared};
+use crate::{
+    ChildProcess, ProcessExit, ProcessSpawner, ServiceProcess, Signal, SignalTarget, SpawnError,
+    SpawnSpec, process::Shared,
+};
 pub use crate::{api::MockServiceLoaderApi, authorize::MockAuthorizer, spawn::MockProcessSpawner};
 
 /// Makes [`ServiceProcess`] handles without a process behind them.
@@ -74,6 +84,137 @@ impl FakeProcessControl {
     /// The signals that the process was sent, in order.
     pub fn signals(&self) -> Vec<Signal> {
         self.signals.sent().clone()
+    }
+}
+
+/// A spawner of processes that exist in the test alone.
+#[derive(Debug)]
+pub struct FakeSpawner {
+    pids: AtomicU32,
+    children: mpsc::UnboundedSender<FakeChildControl>,
+}
+
+impl FakeSpawner {
+    /// The spawner, and the controls of what it starts, in order.
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<FakeChildControl>) {
+        let (children, controls) = mpsc::unbounded_channel();
+        let pids = AtomicU32::new(100);
+        (Self { pids, children }, controls)
+    }
+}
+
+#[async_trait]
+impl ProcessSpawner for FakeSpawner {
+    async fn spawn(&self, spec: SpawnSpec) -> Result<Box<dyn ChildProcess>, SpawnError> {
+        let leader = watch::Sender::new(None);
+        let tree = watch::Sender::new(false);
+        let control = FakeChildControl {
+            spec,
+            leader: leader.clone(),
+            tree: tree.clone(),
+            leader_signals: Arc::default(),
+            tree_signals: Arc::default(),
+        };
+        let child = FakeChild {
+            pid: self.pids.fetch_add(1, Ordering::Relaxed),
+            leader,
+            tree,
+            leader_signals: Arc::clone(&control.leader_signals),
+            tree_signals: Arc::clone(&control.tree_signals),
+        };
+        // A test that does not look at its children needs no control.
+        let _ = self.children.send(control);
+        Ok(Box::new(child))
+    }
+
+    fn containment(&self) -> &'static str {
+        "session"
+    }
+}
+
+/// Decides what becomes of a fake child. Signals do nothing by themselves, SIGKILL to the tree ends all.
+#[derive(Debug)]
+pub struct FakeChildControl {
+    /// What was to be started.
+    pub spec: SpawnSpec,
+    leader: watch::Sender<Option<ExitStatus>>,
+    tree: watch::Sender<bool>,
+    leader_signals: Arc<FakeSignals>,
+    tree_signals: Arc<FakeSignals>,
+}
+
+impl FakeChildControl {
+    /// The leader ends.
+    pub fn end_leader(&self, status: ExitStatus) {
+        self.leader.send_replace(Some(status));
+    }
+
+    /// The rest of the tree ends.
+    pub fn end_tree(&self) {
+        self.tree.send_replace(true);
+    }
+
+    /// The signals that the leader alone was sent.
+    pub fn leader_signals(&self) -> Vec<Signal> {
+        self.leader_signals.sent().clone()
+    }
+
+    /// The signals that the whole tree was sent.
+    pub fn tree_signals(&self) -> Vec<Signal> {
+        self.tree_signals.sent().clone()
+    }
+}
+
+#[derive(Debug)]
+struct FakeChild {
+    pid: u32,
+    leader: watch::Sender<Option<ExitStatus>>,
+    tree: watch::Sender<bool>,
+    leader_signals: Arc<FakeSignals>,
+    tree_signals: Arc<FakeSignals>,
+}
+
+#[async_trait]
+impl ChildProcess for FakeChild {
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn leader(&self) -> Arc<dyn SignalTarget> {
+        Arc::clone(&self.leader_signals) as Arc<dyn SignalTarget>
+    }
+
+    fn cgroup(&self) -> Option<PathBuf> {
+        None
+    }
+
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let mut leader = self.leader.subscribe();
+        let ended = leader.wait_for(Option::is_some).await.ok();
+        ended
+            .and_then(|status| *status)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ECHILD))
+    }
+
+    fn signal_tree(&mut self, signal: Signal) -> io::Result<()> {
+        self.tree_signals.signal(signal)
+    }
+
+    fn kill_tree(&mut self) -> io::Result<()> {
+        let killed = ExitStatus::from_raw(libc::SIGKILL);
+        self.leader.send_if_modified(|status| {
+            let lives = status.is_none();
+            status.get_or_insert(killed);
+            lives
+        });
+        self.tree.send_replace(true);
+        self.tree_signals.signal(Signal::Kill)
+    }
+
+    async fn tree_gone(&mut self) -> io::Result<Vec<u32>> {
+        // The sender lives in `self`, so this cannot fail.
+        let _ = self.tree.subscribe().wait_for(|gone| *gone).await;
+        Ok(Vec::new())
     }
 }
 

@@ -10,7 +10,11 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{procfs, session::LEADERS, sys};
+use crate::{
+    procfs,
+    session::{LEADERS, own_session},
+    sys,
+};
 
 /// Runs until cancelled.
 pub(crate) async fn run(mut children: Signal, cancel: CancellationToken) {
@@ -32,7 +36,7 @@ pub(crate) fn children() -> io::Result<Signal> {
 
 fn reap_strangers() -> io::Result<()> {
     let own = std::process::id();
-    let own_session = procfs::stat(own).map_or(0, |stat| stat.session);
+    let own_session = own_session();
     LEADERS.with(|leaders| {
         let stranger = |pid: u32| {
             let stat = (!leaders.contains(&pid))

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeSet,
     io,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -70,9 +70,16 @@ impl Leaders {
 /// The mark of a new run: unique on this machine.
 pub(crate) fn new_mark() -> String {
     static RUNS: AtomicU64 = AtomicU64::new(0);
+    static OWN_START: OnceLock<u64> = OnceLock::new();
     let own = std::process::id();
-    let start = procfs::stat(own).map_or(0, |stat| stat.start);
+    let start = OWN_START.get_or_init(|| procfs::stat(own).map_or(0, |stat| stat.start));
     format!("{own}.{start}.{}", RUNS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The session of this process, in which no service is.
+pub(crate) fn own_session() -> u32 {
+    // It cannot fail for the caller itself.
+    nix::unistd::getsid(None).map_or(0, |session| session.as_raw().cast_unsigned())
 }
 
 /// The tree of one run.
@@ -139,7 +146,7 @@ impl Session {
     /// Living members other than the leader, and living orphans that belong to nobody.
     fn find(&self) -> io::Result<Found> {
         let own = std::process::id();
-        let own_session = procfs::stat(own).map_or(0, |stat| stat.session);
+        let own_session = own_session();
         let mut found = Found::default();
         let mut pending = procfs::children(self.leader)?;
         LEADERS.with(|leaders| {
