@@ -14,7 +14,7 @@ use crate::{
 /// Called when a verdict changes. Must not block; a panic in it is contained.
 pub type HealthListener = Arc<dyn Fn(HealthStatusChange) + Send + Sync>;
 
-/// Called when a run ended by itself. Must not block; a panic in it is contained.
+/// Called when a run ended in a failure. Must not block; a panic in it is contained.
 pub type CrashListener = Arc<dyn Fn(ServiceCrash) + Send + Sync>;
 
 /// An error of a port's implementation.

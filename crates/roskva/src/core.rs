@@ -339,7 +339,7 @@ impl Core {
         self.tasks.spawn_on(end, runtime);
     }
 
-    /// The owner could not end the run: checks go on, with the counters as they are.
+    /// The owner has not ended the run: checks go on, with the counters as they are.
     pub(crate) fn resume(self: &Arc<Self>, name: &str, run: u64) {
         let alive = self.is_alive(name);
         let mut book = self.lock();

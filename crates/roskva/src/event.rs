@@ -21,7 +21,8 @@ pub struct HealthStatusChange {
     pub timestamp: SystemTime,
 }
 
-/// A run ended by itself (specification: Roskva, `ServiceCrash`).
+/// A run ended in a failure (specification: Roskva, `ServiceCrash`): not in a success, not because somebody
+/// wanted it, and it did begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceCrash {
     /// Name of the service.
@@ -80,7 +81,7 @@ pub enum RestartDecision {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum HealthEvent {
-    /// A check ended; its service's health is as `get_health` says.
+    /// A liveness or start-up check ended; its service's health is as `get_health` says.
     Checked(ServiceHealth),
     /// The verdict changed.
     StatusChanged(HealthStatusChange),
@@ -91,9 +92,9 @@ pub enum HealthEvent {
         /// Whether it is ready now.
         ready: bool,
     },
-    /// A run ended by itself.
+    /// A run ended in a failure.
     Crashed(ServiceCrash),
-    /// All attempts are used up; reported once.
+    /// All attempts are used up; reported once. A process that could not be started has none to use up.
     RestartsExhausted {
         /// Name of the service.
         service_name: String,

@@ -62,3 +62,7 @@ pub mod mock {
         restart::{MockProcessLiveness, MockRestartHandler},
     };
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

@@ -147,12 +147,12 @@ impl HealthMonitor {
         self.core.reset(service_name);
     }
 
-    /// Adds a listener for verdicts; see [`HealthMonitorExt::on_health_change`].
+    /// Adds a listener for verdicts; see [`on_health_change`](Self::on_health_change).
     pub fn add_health_listener(&self, listener: HealthListener) {
         self.core.health_listeners.add(listener);
     }
 
-    /// Adds a listener for crashes; see [`HealthMonitorExt::on_service_crash`].
+    /// Adds a listener for crashes; see [`on_service_crash`](Self::on_service_crash).
     pub fn add_crash_listener(&self, listener: CrashListener) {
         self.core.crash_listeners.add(listener);
     }

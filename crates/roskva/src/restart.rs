@@ -45,11 +45,12 @@ pub trait RestartHandler: Send + Sync + 'static {
     /// End the present run because a check failed for good; the owner then tells its end by
     /// [`report_exit`](crate::HealthMonitorApi::report_exit) with [`Cause::Probe`](gladsheim_types::Cause::Probe).
     /// `will_restart` says whether, as things stand, the policy will restart it; `reason` is for a person.
-    /// Called once per run; checks rest meanwhile.
+    /// Checks rest meanwhile: it is asked once, unless the run is neither ended nor its checks suspended
+    /// within a minute.
     ///
     /// # Errors
     ///
-    /// If it could not be ended; the monitor goes on checking, and asks again at the next failure.
+    /// If it is not ended; the monitor goes on checking, and asks again at the next failure.
     async fn end_run(
         &self,
         service_name: &str,

@@ -19,6 +19,9 @@ use crate::{
     service::Phase,
 };
 
+/// Time that the owner has to end a run, or to suspend its checks, before they go on.
+const HOLD: Duration = Duration::from_secs(60);
+
 impl Core {
     /// Runs until the monitor ends.
     pub(crate) async fn schedule(self: Arc<Self>) {
@@ -114,7 +117,8 @@ impl Core {
             .spawn_on(service.tasks.track_future(restart), runtime);
     }
 
-    /// Has the owner end a run; where it cannot, checks go on.
+    /// Has the owner end a run. Where it cannot, or does not in time, checks go on: a run that nobody
+    /// ends must not go unwatched.
     pub(crate) async fn end_run(
         self: Arc<Self>,
         handler: Arc<dyn RestartHandler>,
@@ -124,14 +128,18 @@ impl Core {
         reason: String,
     ) {
         let call = async { handler.end_run(&name, will_restart, &reason).await };
-        let result = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return,
-            result = AssertUnwindSafe(call).catch_unwind() => result,
+        let ended = async {
+            match error_text(AssertUnwindSafe(call).catch_unwind().await) {
+                Some(error) => {
+                    tracing::warn!(service = %name, error, "a run whose check failed was not ended");
+                }
+                None => time::sleep(HOLD).await,
+            }
         };
-        if let Some(error) = error_text(result) {
-            tracing::warn!(service = %name, error, "a run whose check failed could not be ended");
-            self.resume(&name, run);
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {}
+            () = ended => self.resume(&name, run),
         }
     }
 

@@ -2,7 +2,7 @@
 //! and clocks are elsewhere.
 //!
 //! ```text
-//! Watched ──end_run asked──> Held ──end_run refused──> Watched
+//! Watched ──end_run asked──> Held ──refused, or a minute has passed──> Watched
 //!    │ suspend_checks          │
 //!    v                         v
 //! Suspended ──report_exit──> Ended ──start_monitoring──> Watched (a new run)

@@ -709,13 +709,15 @@ async fn failed_liveness_ends_the_run_once_and_checks_rest_until_the_next() {
         hall.call().await,
         Some(Call::EndRun("thor".to_owned(), true, reason))
     );
+    assert_eq!(hall.status("thor"), HealthStatus::Unhealthy);
+    hall.monitor.suspend_checks("thor");
+    assert_eq!(hall.status("thor"), HealthStatus::Unknown);
     assert_eq!(hall.call().await, None, "once");
     assert_eq!(
         hall.probe.calls("a:1").len(),
         3,
         "no check between the kill and the new process"
     );
-    assert_eq!(hall.status("thor"), HealthStatus::Unhealthy);
 
     let (attempt, _) = restart_of(
         hall.monitor
@@ -726,6 +728,18 @@ async fn failed_liveness_ends_the_run_once_and_checks_rest_until_the_next() {
     assert_eq!(hall.probe.calls("a:1").len(), 3);
     hall.start("thor", liveness("a")).await;
     assert!(matches!(hall.call().await, Some(Call::EndRun(..))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_that_nobody_ends_does_not_go_unwatched() {
+    let mut hall = Hall::new();
+    hall.probe.script("a:1", &[Act::Fail]);
+    hall.start("thor", liveness("a")).await;
+    assert!(matches!(hall.call().await, Some(Call::EndRun(..))));
+    let asked = Instant::now();
+    assert!(matches!(hall.call().await, Some(Call::EndRun(..))));
+    assert!(asked.elapsed() >= Duration::from_secs(60));
+    assert_eq!(hall.probe.calls("a:1").len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
