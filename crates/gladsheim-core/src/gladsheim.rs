@@ -1,25 +1,22 @@
 //! The hall itself: what the daemon, or a program that embeds it, talks to.
 
 use std::{
-    collections::{HashMap, HashSet},
-    path::PathBuf,
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
-use byggvir::{ResourceLimits, ResourceManagerApi, ResourceUsage, SystemResourceUsage};
-use roskva::{HealthMonitorApi, HealthUpdateStream, ServiceHealth};
-use skirnir::{Cause, ServiceMetadata, ServiceRegistryApi, ServiceState, ServiceStatistics};
-use thjalfi::{LogQuery, LogStream, ServiceLoaderApi, Signal};
+use byggvir::ResourceManagerApi;
+use roskva::HealthMonitorApi;
+use skirnir::{Cause, ServiceMetadata, ServiceRegistryApi, ServiceState};
+use thjalfi::ServiceLoaderApi;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    EventKind, GladsheimConfig, GladsheimError, Result, ServiceDefinition, ServiceStatus,
-    Subscription,
+    EventKind, GladsheimConfig, GladsheimError, Result, ServiceDefinition,
     actor::{Hall, ServiceActor, command::Command},
     bus::EventBus,
     directory::Directory,
@@ -54,56 +51,6 @@ struct Life {
     closed: watch::Sender<bool>,
     tasks: TaskTracker,
     stop: CancellationToken,
-}
-
-/// What one start asks for beyond the service's definition.
-///
-/// Holds for that run and its automatic restarts.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct StartOverrides {
-    /// Added to the definition's environment.
-    pub env_vars: HashMap<String, String>,
-    /// Instead of the definition's working directory.
-    pub working_dir: Option<PathBuf>,
-    /// Instead of the definition's arguments.
-    pub args: Option<Vec<String>>,
-    /// Instead of the definition's limits.
-    pub resource_limits: Option<ResourceLimits>,
-    /// Instead of the definition's start-up timeout.
-    pub startup_timeout: Option<Duration>,
-}
-
-/// How to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StopOptions {
-    /// Instead of the definition's shutdown timeout.
-    pub timeout: Option<Duration>,
-    /// Stop running dependents first, instead of refusing.
-    pub force: bool,
-}
-
-/// What to wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WaitCondition {
-    /// It counts as running.
-    Running,
-    /// It is ready.
-    Ready,
-    /// It is healthy.
-    Healthy,
-    /// No process, and none coming by itself.
-    Stopped,
-    /// The present run has ended; at once if none runs and one has ended.
-    Exited,
-}
-
-/// What became of one service of a bring-up.
-#[derive(Debug)]
-pub struct BringUpProgress {
-    /// Name of the service.
-    pub service_name: String,
-    /// Its status once it is up, or why it is not.
-    pub result: Result<ServiceStatus>,
 }
 
 impl Gladsheim {
@@ -249,250 +196,6 @@ impl Gladsheim {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.life.closing.load(Ordering::Acquire)
-    }
-
-    /// Starts a service after what it depends on; returns when it is ready.
-    ///
-    /// Cancellation: dropping the future does not cancel the start.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`, `AlreadyRunning`, `DependencyFailed`, `Overtaken` by a stop, `NotOpen`;
-    /// `ServiceLoader` with what went wrong.
-    pub async fn start_service(
-        &self,
-        name: &str,
-        overrides: StartOverrides,
-    ) -> Result<ServiceStatus> {
-        self.ensure_open()?;
-        self.hall.directory.known(name)?;
-        self.orders
-            .ask(name, |reply| Command::Start {
-                overrides,
-                join: false,
-                reply,
-            })
-            .await?;
-        self.get_service_status(name)
-    }
-
-    /// Kills a service's whole process tree at once; returns when it is gone.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`, `NotRunning`.
-    pub async fn force_kill_service(&self, name: &str) -> Result<ServiceStatus> {
-        self.hall.directory.known(name)?;
-        self.orders
-            .ask(name, |reply| Command::Kill {
-                cause: Cause::User,
-                reply,
-            })
-            .await?;
-        self.get_service_status(name)
-    }
-
-    /// Stops a service if it runs, and starts it; leaves dependents running.
-    ///
-    /// # Errors
-    ///
-    /// As [`start_service`](Self::start_service) without `AlreadyRunning`, and as `stop_service`.
-    pub async fn restart_service(&self, name: &str) -> Result<ServiceStatus> {
-        self.ensure_open()?;
-        self.hall.directory.known(name)?;
-        self.orders
-            .ask(name, |reply| Command::Restart { reply })
-            .await?;
-        self.get_service_status(name)
-    }
-
-    /// Sends one signal to the leader.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`, `NotRunning`; `ServiceLoader` if the signal could not be sent.
-    pub fn signal_service(&self, name: &str, signal: Signal) -> Result<()> {
-        self.hall.directory.known(name)?;
-        match self.thjalfi.signal_service(name, signal) {
-            Err(thjalfi::ServiceLoaderError::NotRunning(name)) => {
-                Err(GladsheimError::NotRunning(name))
-            }
-            outcome => Ok(outcome?),
-        }
-    }
-
-    /// Clears `failed` (to stopped) and the counted attempts, and cancels a restart that is due.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`.
-    pub async fn reset_service(&self, name: &str) -> Result<()> {
-        self.hall.directory.known(name)?;
-        self.orders
-            .ask(name, |reply| Command::Reset { reply })
-            .await
-    }
-
-    /// Keeps a service running without checks (`true`), or goes on checking (`false`).
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`.
-    pub async fn set_maintenance(&self, name: &str, on: bool) -> Result<()> {
-        self.hall.directory.known(name)?;
-        self.orders
-            .ask(name, |reply| Command::Maintenance { on, reply })
-            .await
-    }
-
-    /// Status of one service.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`.
-    pub fn get_service_status(&self, name: &str) -> Result<ServiceStatus> {
-        self.skirnir
-            .get_service(name)
-            .map(|metadata| self.status_of(&metadata))
-            .ok_or_else(|| GladsheimError::ServiceNotFound(name.to_owned()))
-    }
-
-    /// Status of all services, in the order of the configuration.
-    pub fn list_services(&self) -> Vec<ServiceStatus> {
-        self.service_names()
-            .iter()
-            .filter_map(|name| self.get_service_status(name).ok())
-            .collect()
-    }
-
-    fn status_of(&self, metadata: &ServiceMetadata) -> ServiceStatus {
-        ServiceStatus {
-            containment: self.thjalfi.containment().to_owned(),
-            limits_enforced_by: self
-                .byggvir
-                .limits_enforced_by(&metadata.service_name)
-                .to_owned(),
-            ..ServiceStatus::from_metadata(metadata)
-        }
-    }
-
-    /// Names of all services, in the order of the configuration.
-    pub fn service_names(&self) -> Vec<String> {
-        self.hall.directory.names()
-    }
-
-    /// Definition of one service.
-    pub fn definition(&self, name: &str) -> Option<Arc<ServiceDefinition>> {
-        self.hall.directory.definition(name)
-    }
-
-    /// Last known health; `unknown` if it does not run.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`.
-    pub fn get_health(&self, name: &str) -> Result<ServiceHealth> {
-        let definition = self.hall.directory.known(name)?;
-        Ok(self
-            .roskva
-            .get_health(name)
-            .unwrap_or_else(|_| ServiceHealth {
-                service_name: name.to_owned(),
-                check_strategy: definition.monitor.liveness.strategy.clone(),
-                ..ServiceHealth::default()
-            }))
-    }
-
-    /// Checks now, outside the schedule.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`; `NotRunning` if there is nothing to check. A check that fails is no error.
-    pub async fn check_health(&self, name: &str) -> Result<ServiceHealth> {
-        self.hall.directory.known(name)?;
-        match self.roskva.check_health_now(name).await {
-            Err(roskva::HealthMonitorError::ServiceNotFound(name)) => {
-                Err(GladsheimError::NotRunning(name))
-            }
-            outcome => Ok(outcome?),
-        }
-    }
-
-    /// Updates of the health of a service that is running.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`; `NotRunning` if it has never run.
-    pub fn watch_health(&self, name: &str) -> Result<HealthUpdateStream> {
-        self.hall.directory.known(name)?;
-        self.roskva
-            .subscribe_health_updates(name)
-            .map_err(|_| GladsheimError::NotRunning(name.to_owned()))
-    }
-
-    /// Last sample of a running service.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`; `NotRunning`; `ResourceManager` if it could not be measured.
-    pub fn get_resource_usage(&self, name: &str) -> Result<ResourceUsage> {
-        self.hall.directory.known(name)?;
-        match self.byggvir.get_resource_usage(name) {
-            Err(byggvir::ResourceManagerError::ServiceNotFound(name)) => {
-                Err(GladsheimError::NotRunning(name))
-            }
-            outcome => Ok(outcome?),
-        }
-    }
-
-    /// Usage of the machine.
-    pub fn get_system_usage(&self) -> SystemResourceUsage {
-        self.byggvir.get_system_usage()
-    }
-
-    /// Limits of a service.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`.
-    pub fn get_resource_limits(&self, name: &str) -> Result<ResourceLimits> {
-        self.hall.directory.known(name)?;
-        Ok(self.byggvir.get_resource_limits(name)?)
-    }
-
-    /// Sets limits of a service, running or not; they hold until the next reload.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`; `ResourceManager` with `InvalidLimits`.
-    pub fn set_resource_limits(&self, name: &str, limits: ResourceLimits) -> Result<()> {
-        self.hall.directory.known(name)?;
-        Ok(self.byggvir.set_resource_limits(name, limits)?)
-    }
-
-    /// Counts per state.
-    pub fn get_statistics(&self) -> ServiceStatistics {
-        self.skirnir.get_statistics()
-    }
-
-    /// Captured output.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFound`; `ServiceLoader` if it cannot be read.
-    pub fn read_log(&self, name: &str, query: LogQuery) -> Result<LogStream> {
-        self.hall.directory.known(name)?;
-        Ok(self.thjalfi.read_log(name, query)?)
-    }
-
-    /// Events after number `since` that are still held, and all that follow.
-    pub fn events_since(&self, since: u64) -> Subscription {
-        self.hall.bus.subscribe_since(since)
-    }
-
-    /// Which containment is active: `cgroup` or `session`.
-    pub fn containment(&self) -> &'static str {
-        self.thjalfi.containment()
     }
 }
 

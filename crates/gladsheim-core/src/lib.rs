@@ -1,4 +1,20 @@
 //! The hall: wires the four servants together by workflows and an internal event bus.
+//!
+//! # Theory of operation
+//!
+//! Every service has one actor (`actor.rs`), the only task that changes it. Commands, the end of a run
+//! and everything the actor waits for arrive in its one loop, so that a service has one legal history
+//! and at most one process. [`Gladsheim`] sends commands to the actors and reads the registry;
+//! it holds no lock while it waits.
+//!
+//! The servants never meet. Each defines the ports that it needs (`ports.rs`), and what it tells in its own
+//! stream the pump (`pump.rs`) carries to the registry and the bus. What must happen goes by call;
+//! the bus carries facts that may be missed. The registry is written before the bus, and the bus before any
+//! caller gets an answer.
+//!
+//! Construct [`Gladsheim`], open it by [`Gladsheim::start`], bring services up by
+//! [`Gladsheim::bring_up`] or one by one, and end by [`Gladsheim::shutdown`]. Dropping it without a shutdown ends
+//! its tasks, not the services.
 
 pub use byggvir;
 pub use roskva;
@@ -11,8 +27,9 @@ pub use crate::{
     definition::{Dependency, DependencyCondition, ServiceDefinition},
     error::{GladsheimError, Result},
     event::{Event, EventKind, ServiceEvent},
-    gladsheim::{BringUpProgress, Gladsheim, StartOverrides, StopOptions, WaitCondition},
+    gladsheim::Gladsheim,
     graph::find_cycle,
+    request::{BringUpProgress, StartOverrides, StopOptions, WaitCondition},
     servants::Servants,
     status::ServiceStatus,
 };
@@ -28,6 +45,8 @@ mod gladsheim;
 mod graph;
 mod ports;
 mod pump;
+mod query;
+mod request;
 mod servants;
 #[cfg(test)]
 mod specification;

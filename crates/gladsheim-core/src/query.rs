@@ -1,0 +1,162 @@
+//! What the hall can be asked about; every answer comes at once but for a check of health.
+
+use std::sync::Arc;
+
+use byggvir::{ResourceLimits, ResourceUsage, SystemResourceUsage};
+use roskva::{HealthUpdateStream, ServiceHealth};
+use skirnir::{ServiceMetadata, ServiceStatistics};
+use thjalfi::{LogQuery, LogStream};
+
+use crate::{Gladsheim, GladsheimError, Result, ServiceDefinition, ServiceStatus, Subscription};
+
+impl Gladsheim {
+    /// Status of one service.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    pub fn get_service_status(&self, name: &str) -> Result<ServiceStatus> {
+        self.skirnir
+            .get_service(name)
+            .map(|metadata| self.status_of(&metadata))
+            .ok_or_else(|| GladsheimError::ServiceNotFound(name.to_owned()))
+    }
+
+    /// Status of all services, in the order of the configuration.
+    pub fn list_services(&self) -> Vec<ServiceStatus> {
+        self.service_names()
+            .iter()
+            .filter_map(|name| self.get_service_status(name).ok())
+            .collect()
+    }
+
+    fn status_of(&self, metadata: &ServiceMetadata) -> ServiceStatus {
+        ServiceStatus {
+            containment: self.thjalfi.containment().to_owned(),
+            limits_enforced_by: self
+                .byggvir
+                .limits_enforced_by(&metadata.service_name)
+                .to_owned(),
+            ..ServiceStatus::from_metadata(metadata)
+        }
+    }
+
+    /// Names of all services, in the order of the configuration.
+    pub fn service_names(&self) -> Vec<String> {
+        self.hall.directory.names()
+    }
+
+    /// Definition of one service.
+    pub fn definition(&self, name: &str) -> Option<Arc<ServiceDefinition>> {
+        self.hall.directory.definition(name)
+    }
+
+    /// Last known health; `unknown` if it does not run.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    pub fn get_health(&self, name: &str) -> Result<ServiceHealth> {
+        let definition = self.hall.directory.known(name)?;
+        Ok(self
+            .roskva
+            .get_health(name)
+            .unwrap_or_else(|_| ServiceHealth {
+                service_name: name.to_owned(),
+                check_strategy: definition.monitor.liveness.strategy.clone(),
+                ..ServiceHealth::default()
+            }))
+    }
+
+    /// Checks now, outside the schedule.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `NotRunning` if there is nothing to check. A check that fails is no error.
+    pub async fn check_health(&self, name: &str) -> Result<ServiceHealth> {
+        self.hall.directory.known(name)?;
+        match self.roskva.check_health_now(name).await {
+            Err(roskva::HealthMonitorError::ServiceNotFound(name)) => {
+                Err(GladsheimError::NotRunning(name))
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Updates of the health of a service that is running.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `NotRunning` if it has never run.
+    pub fn watch_health(&self, name: &str) -> Result<HealthUpdateStream> {
+        self.hall.directory.known(name)?;
+        self.roskva
+            .subscribe_health_updates(name)
+            .map_err(|_| GladsheimError::NotRunning(name.to_owned()))
+    }
+
+    /// Last sample of a running service.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `NotRunning`; `ResourceManager` if it could not be measured.
+    pub fn get_resource_usage(&self, name: &str) -> Result<ResourceUsage> {
+        self.hall.directory.known(name)?;
+        match self.byggvir.get_resource_usage(name) {
+            Err(byggvir::ResourceManagerError::ServiceNotFound(name)) => {
+                Err(GladsheimError::NotRunning(name))
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Usage of the machine.
+    pub fn get_system_usage(&self) -> SystemResourceUsage {
+        self.byggvir.get_system_usage()
+    }
+
+    /// Limits of a service.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    pub fn get_resource_limits(&self, name: &str) -> Result<ResourceLimits> {
+        self.hall.directory.known(name)?;
+        Ok(self.byggvir.get_resource_limits(name)?)
+    }
+
+    /// Sets limits of a service, running or not; they hold until the next reload.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `ResourceManager` with `InvalidLimits`.
+    pub fn set_resource_limits(&self, name: &str, limits: ResourceLimits) -> Result<()> {
+        self.hall.directory.known(name)?;
+        Ok(self.byggvir.set_resource_limits(name, limits)?)
+    }
+
+    /// Counts per state.
+    pub fn get_statistics(&self) -> ServiceStatistics {
+        self.skirnir.get_statistics()
+    }
+
+    /// Captured output.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `ServiceLoader` if it cannot be read.
+    pub fn read_log(&self, name: &str, query: LogQuery) -> Result<LogStream> {
+        self.hall.directory.known(name)?;
+        Ok(self.thjalfi.read_log(name, query)?)
+    }
+
+    /// Events after number `since` that are still held, and all that follow.
+    pub fn events_since(&self, since: u64) -> Subscription {
+        self.hall.bus.subscribe_since(since)
+    }
+
+    /// Which containment is active: `cgroup` or `session`.
+    pub fn containment(&self) -> &'static str {
+        self.thjalfi.containment()
+    }
+}
