@@ -1,0 +1,166 @@
+//! Limits: what sections say, and what holds in the end.
+
+use gladsheim_core::byggvir::{LimitAction, LimitPolicy, OomPolicy, Platform, ResourceLimits};
+
+use super::reader::Field;
+
+/// Memory below one page cannot be had.
+const PAGE_SIZE: u64 = 4096;
+/// The kernel has no more process ids.
+const MOST_PIDS: u64 = 1 << 22;
+
+/// What one section says; `None` where it is silent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Limits {
+    memory: Option<u64>,
+    cpu_percent: Option<f32>,
+    memory_warning_percent: Option<f32>,
+    cpu_warning_percent: Option<f32>,
+    pids: Option<u64>,
+    memory_high: Option<u64>,
+    oom: Option<OomPolicy>,
+    action: Option<LimitAction>,
+}
+
+impl Limits {
+    /// Reads a section on a machine with this many CPUs.
+    pub(super) fn read(field: Field<'_>, name: &str, cpus: usize) -> Self {
+        let Some(mut table) = field.table(name) else {
+            return Self::default();
+        };
+        if table.present(&["cpu_percent", "cpus"]).len() > 1 {
+            table.error(format!(
+                "{name} has both `cpu_percent` and `cpus`; they are the same limit"
+            ));
+        }
+        let machine = cpus as f64;
+        let cpu_percent = table.field("cpu_percent").number(0.0..=100.0).optional();
+        let cores = table
+            .field("cpus")
+            .number(0.0..=f64::MAX)
+            .warn(|cores| {
+                (*cores > machine)
+                    .then(|| format!("this machine has {cpus}, so nothing is limited"))
+            })
+            .map(|cores| (cores / machine * 100.0).min(100.0))
+            .optional();
+        let mut percent = |key| {
+            table
+                .field(key)
+                .number(0.0..=100.0)
+                .map(|value| value as f32)
+        };
+        let limits = Self {
+            cpu_percent: cpu_percent.or(cores).map(|value| value as f32),
+            memory_warning_percent: percent("memory_warning_percent").optional(),
+            cpu_warning_percent: percent("cpu_warning_percent").optional(),
+            memory: table
+                .field("memory")
+                .size()
+                .then(at_least_a_page)
+                .optional(),
+            pids: table.field("pids").integer(0..=MOST_PIDS).optional(),
+            memory_high: table
+                .field("memory_high")
+                .size()
+                .then(at_least_a_page)
+                .optional(),
+            oom: table
+                .field("oom")
+                .one_of(&[("stop", OomPolicy::Stop), ("continue", OomPolicy::Continue)])
+                .optional(),
+            action: table
+                .field("action")
+                .one_of(&[
+                    ("warn", LimitAction::Warn),
+                    ("restart", LimitAction::Restart),
+                    ("stop", LimitAction::Stop),
+                ])
+                .optional(),
+        };
+        if let (Some(memory @ 1..), Some(high)) = (limits.memory, limits.memory_high)
+            && high > memory
+        {
+            table.error("`memory_high` is above `memory`, where it is never reached");
+        }
+        limits
+    }
+
+    /// These limits, and those of `others` where these are silent.
+    pub(super) fn or(self, others: &Self) -> Self {
+        Self {
+            memory: self.memory.or(others.memory),
+            cpu_percent: self.cpu_percent.or(others.cpu_percent),
+            memory_warning_percent: self
+                .memory_warning_percent
+                .or(others.memory_warning_percent),
+            cpu_warning_percent: self.cpu_warning_percent.or(others.cpu_warning_percent),
+            pids: self.pids.or(others.pids),
+            memory_high: self.memory_high.or(others.memory_high),
+            oom: self.oom.or(others.oom),
+            action: self.action.or(others.action),
+        }
+    }
+
+    /// What is stated, and no limit elsewhere.
+    pub(super) fn stated(self) -> ResourceLimits {
+        let silent = ResourceLimits::default();
+        ResourceLimits {
+            max_memory_bytes: self.memory.unwrap_or(silent.max_memory_bytes),
+            max_cpu_percent: self.cpu_percent.unwrap_or(silent.max_cpu_percent),
+            memory_warning_percent: self
+                .memory_warning_percent
+                .unwrap_or(silent.memory_warning_percent),
+            cpu_warning_percent: self
+                .cpu_warning_percent
+                .unwrap_or(silent.cpu_warning_percent),
+        }
+    }
+
+    /// What holds: what is stated, else the platform's, which only warn.
+    ///
+    /// A [`LimitPolicy`] has one action for memory and CPU. So where an action other than `warn` is asked
+    /// for, a limit that is not stated is none: the platform's would have to trigger that action as well,
+    /// and a missing warning does less harm than a restart that nobody asked for.
+    pub(super) fn resolve(self, platform: Platform) -> (ResourceLimits, LimitPolicy) {
+        let is_bounded = |stated: bool| {
+            if stated {
+                self.action.unwrap_or_default()
+            } else {
+                LimitAction::Warn
+            }
+        };
+        let action = is_bounded(self.memory.is_some() || self.cpu_percent.is_some());
+        let policy = LimitPolicy {
+            action,
+            pids: self.pids.unwrap_or_default(),
+            memory_high_bytes: self.memory_high.unwrap_or_default(),
+            oom: self.oom.unwrap_or_default(),
+        };
+        let limits = match action {
+            LimitAction::Warn => self.or(&Self::of_platform(platform)),
+            LimitAction::Restart | LimitAction::Stop => self,
+        };
+        (limits.stated(), policy)
+    }
+
+    fn of_platform(platform: Platform) -> Self {
+        let limits = ResourceLimits::for_platform(platform);
+        Self {
+            memory: Some(limits.max_memory_bytes),
+            cpu_percent: Some(limits.max_cpu_percent),
+            memory_warning_percent: Some(limits.memory_warning_percent),
+            cpu_warning_percent: Some(limits.cpu_warning_percent),
+            ..Self::default()
+        }
+    }
+}
+
+fn at_least_a_page(bytes: u64) -> Result<u64, String> {
+    match bytes {
+        1..PAGE_SIZE => Err(format!(
+            "{bytes} bytes are less than one page ({PAGE_SIZE}); 0 is unlimited"
+        )),
+        bytes => Ok(bytes),
+    }
+}

@@ -1,0 +1,333 @@
+//! Files without errors: the values and defaults that they lead to.
+
+use std::time::Duration;
+
+use gladsheim_core::{
+    Dependency, DependencyCondition, ServiceDefinition,
+    byggvir::{LimitAction, LimitPolicy, OomPolicy, ResourceLimits, ResourceManagerConfig},
+    roskva::{
+        CheckOptions, HealthCheckStrategy, HealthMonitorConfig, MonitorOptions, RestartMode,
+        RestartPolicy,
+    },
+    thjalfi::{LogRotation, Readiness, Signal, StartOptions},
+};
+
+use super::*;
+
+const MIB: u64 = 1024 * 1024;
+
+/// The only service of a file that has the path and these lines more.
+#[track_caller]
+fn service(lines: &str) -> ServiceDefinition {
+    let mut hall = good(&format!("[services.a]\npath = \"bin/a\"\n{lines}"));
+    hall.config.services.remove(0)
+}
+
+#[test]
+fn an_empty_file_is_a_hall_without_services() {
+    let hall = good("");
+    assert_eq!(hall.config.services, []);
+    assert_eq!(hall.config.health, HealthMonitorConfig::default());
+    assert_eq!(hall.config.resources, ResourceManagerConfig::default());
+    assert_eq!(hall.config.loader.cgroup_name.as_deref(), Some("gladsheim-eaf18a46"));
+    assert!(hall.load_guard && !hall.on_file_change && hall.metrics.is_none());
+}
+
+#[test]
+fn a_service_needs_no_more_than_its_path() {
+    let definition = service("");
+    let expected = ServiceDefinition {
+        start: StartOptions { working_dir: Some("/srv".into()), ..StartOptions::default() },
+        // Midgard's limits: they only warn.
+        limits: ResourceLimits::for_platform(Default::default()),
+        ..ServiceDefinition::new("a", "/srv/bin/a")
+    };
+    assert_eq!(definition, expected);
+}
+
+#[test]
+fn every_key_of_the_contract_is_understood() {
+    let text = without_unsupported(EVERY_KEY);
+    let hall = good(&text);
+    let [freki, thor] = &hall.config.services[..] else {
+        panic!("{:?}", hall.config.services)
+    };
+    assert_eq!((freki.name.as_str(), &freki.path), ("freki", &"/srv/bin/freki".into()));
+    let expected = ServiceDefinition {
+        name: "thor".to_owned(),
+        path: "/srv/bin/thor".into(),
+        start: StartOptions {
+            env_vars: [("LOG".to_owned(), "info".to_owned())].into(),
+            working_dir: Some("/srv/thor".into()),
+            args: vec!["--port".to_owned(), "8081".to_owned()],
+            resource_limits: None,
+            startup_timeout: Duration::from_secs(30),
+            readiness: Readiness::Notify,
+            stop_signal: Signal::Terminate,
+            env_file: Some("/srv/thor.env".into()),
+            clear_env: false,
+            user: Some("thor".to_owned()),
+            group: Some("thor".to_owned()),
+            umask: Some(0o22),
+            nice: Some(5),
+            oom_score_adj: Some(100),
+            no_new_privs: true,
+            capabilities: Some(vec!["CAP_NET_BIND_SERVICE".to_owned()]),
+            rlimits: vec![("nofile".to_owned(), 4096), ("core".to_owned(), 0)],
+            sha256: Some(
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".to_owned(),
+            ),
+            pre_start: Some(vec!["/srv/bin/migrate".to_owned()]),
+            post_stop: Some(vec!["cleanup".to_owned(), "--all".to_owned()]),
+            log_rotation: LogRotation { max_size: 10 * MIB, max_files: 5 },
+        },
+        ready_by_health: false,
+        autostart: true,
+        depends_on: vec![Dependency {
+            service_name: "freki".to_owned(),
+            condition: DependencyCondition::Healthy,
+            required: true,
+        }],
+        shutdown_timeout: Duration::from_secs(5),
+        essential: true,
+        endpoints: vec!["http://127.0.0.1:8081".to_owned()],
+        monitor: MonitorOptions {
+            liveness: CheckOptions {
+                strategy: HealthCheckStrategy::Http {
+                    url: "http://127.0.0.1:8081/health".to_owned(),
+                    timeout: Duration::from_secs(5),
+                },
+                ..CheckOptions::default()
+            },
+            readiness: Some(CheckOptions {
+                strategy: HealthCheckStrategy::Grpc {
+                    address: "127.0.0.1:50051".to_owned(),
+                    service_name: "freki.v1.Freki".to_owned(),
+                    timeout: Duration::from_secs(5),
+                },
+                ..CheckOptions::default()
+            }),
+            startup: Some(CheckOptions::default()),
+            restart: RestartPolicy::default(),
+        },
+        limits: ResourceLimits {
+            max_memory_bytes: 256 * MIB,
+            max_cpu_percent: 25.0,
+            memory_warning_percent: 80.0,
+            cpu_warning_percent: 80.0,
+        },
+        limit_policy: LimitPolicy {
+            action: LimitAction::Restart,
+            pids: 128,
+            memory_high_bytes: 200 * MIB,
+            oom: OomPolicy::Stop,
+        },
+        restart_group: Some("web".to_owned()),
+        metadata: [("role".to_owned(), "web".to_owned())].into(),
+    };
+    assert_eq!(*thor, expected);
+    assert_eq!(hall.state_dir, Path::new("/srv/state"));
+    assert_eq!(hall.socket, Path::new("/srv/control.sock"));
+    assert_eq!(hall.config.loader.log_dir.as_deref(), Some(Path::new("/srv/state/logs")));
+}
+
+/// Takes out the lines of which this version says that it does not support them.
+fn without_unsupported(text: &str) -> String {
+    let error = parse(text).expect_err("uses what is not supported");
+    let mut lines: Vec<_> = text.lines().collect();
+    for diagnostic in error.diagnostics.iter().rev() {
+        assert!(diagnostic.message.contains("not supported by this version yet"), "{diagnostic}");
+        lines.remove(diagnostic.position.expect("is in the text").line - 1);
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn the_annotated_example_is_a_hall() {
+    let hall = good(include_str!("../../../../../config/gladsheim.toml"));
+    assert!(!hall.config.services.is_empty());
+}
+
+#[test]
+fn services_keep_the_order_of_the_file() {
+    let hall = good("services.z.path='z'\nservices.a.path='a'\nservices.m.path='m'\n");
+    let names: Vec<_> = hall.config.services.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["z", "a", "m"]);
+}
+
+#[test]
+fn the_health_section_gives_services_their_defaults() {
+    let hall = good(
+        "[health]\ncheck_interval = '1s'\nauto_restart = false\nmax_restart_attempts = 7\n\
+         restart_backoff = '2m'\nhealth_check_timeout = '2s'\nconsecutive_failures_threshold = 9\n\
+         [services.a]\npath = 'a'\nhealth.tcp = 'localhost:80'\n\
+         [services.b]\npath = 'b'\nrestart.policy = 'always'\nhealth = { exec = ['bin/b', 'x'], interval = '3s' }\n",
+    );
+    let [a, b] = &hall.config.services[..] else { panic!("two services") };
+    assert_eq!(
+        a.monitor.liveness,
+        CheckOptions {
+            strategy: HealthCheckStrategy::Tcp {
+                address: "localhost:80".to_owned(),
+                timeout: Duration::from_secs(2),
+            },
+            interval: Duration::from_secs(1),
+            failure_threshold: 9,
+            success_threshold: 1,
+            start_period: Duration::ZERO,
+        }
+    );
+    assert_eq!(
+        a.monitor.restart,
+        RestartPolicy {
+            mode: RestartMode::Never,
+            max_attempts: 7,
+            backoff: Duration::from_secs(120),
+            // A delay above the default cap raises it.
+            backoff_max: Duration::from_secs(120),
+            ..RestartPolicy::default()
+        }
+    );
+    assert_eq!(b.monitor.restart.mode, RestartMode::Always);
+    assert_eq!(b.monitor.liveness.interval, Duration::from_secs(3));
+    assert_eq!(
+        b.monitor.liveness.strategy,
+        HealthCheckStrategy::Exec {
+            command: vec!["/srv/bin/b".to_owned(), "x".to_owned()],
+            timeout: Duration::from_secs(2),
+        }
+    );
+}
+
+#[test]
+fn the_loader_section_gives_services_their_timeouts() {
+    let hall = good(
+        "[loader]\nstartup_timeout = '3s'\nshutdown_timeout = '0s'\n\
+         [services.a]\npath = 'a'\n[services.b]\npath = 'b'\nshutdown_timeout = '9s'\n",
+    );
+    let times: Vec<_> = hall.config.services.iter().map(|s| s.shutdown_timeout.as_secs()).collect();
+    assert_eq!(times, [0, 9]);
+    assert_eq!(hall.config.services[0].start.startup_timeout.as_secs(), 3);
+}
+
+#[test]
+fn limits_are_inherited_field_by_field() {
+    for (file, memory, cpu, action) in [
+        // The platform's only warn, whatever the action.
+        ("", 1024 * MIB, 50.0, LimitAction::Warn),
+        ("services.a.limits.action = 'stop'", 1024 * MIB, 50.0, LimitAction::Warn),
+        ("platform = 'alfheim'", 128 * MIB, 25.0, LimitAction::Warn),
+        ("services.a.limits.memory = '64MiB'", 64 * MIB, 50.0, LimitAction::Warn),
+        ("services.a.limits.memory = 0", 0, 50.0, LimitAction::Warn),
+        ("resources.default_limits.memory = '64MiB'", 64 * MIB, 50.0, LimitAction::Warn),
+        // With another action, what is not stated is unlimited.
+        (
+            "resources.default_limits.action = 'stop'\nservices.a.limits.memory = '64MiB'",
+            64 * MIB,
+            0.0,
+            LimitAction::Stop,
+        ),
+        (
+            "resources.default_limits = { memory = '32MiB', cpus = 1 }\n\
+             services.a.limits = { memory = '64MiB', action = 'restart' }",
+            64 * MIB,
+            25.0,
+            LimitAction::Restart,
+        ),
+        ("services.a.limits.cpus = 0.5", 1024 * MIB, 12.5, LimitAction::Warn),
+    ] {
+        let hall = good(&format!("{file}\nservices.a.path = 'a'\n"));
+        let service = &hall.config.services[0];
+        assert_eq!(
+            (
+                service.limits.max_memory_bytes,
+                service.limits.max_cpu_percent,
+                service.limit_policy.action
+            ),
+            (memory, cpu, action),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn readiness_has_five_forms() {
+    for (text, readiness, by_health) in [
+        ("none", Readiness::Exec, false),
+        ("health", Readiness::Exec, true),
+        ("notify", Readiness::Notify, false),
+        ("delay:1m30s", Readiness::Delay(Duration::from_secs(90)), false),
+        ("log:listening on :\\d+", Readiness::Log("listening on :\\d+".to_owned()), false),
+    ] {
+        let definition = service(&format!("ready = '{text}'"));
+        assert_eq!((definition.start.readiness, definition.ready_by_health), (readiness, by_health));
+    }
+}
+
+#[test]
+fn dependencies_have_three_forms() {
+    let hall = good(
+        "services.a.path = 'a'\nservices.b.path = 'b'\n\
+         [services.list]\npath = 'c'\ndepends_on = ['b', 'a']\n\
+         [services.table]\npath = 'c'\n\
+         depends_on = { b = 'completed', a = { condition = 'ready', required = false }, list = {} }\n",
+    );
+    let told = |index: usize| -> Vec<_> {
+        let told = |d: &Dependency| format!("{} {} {}", d.service_name, d.condition.as_str(), d.required);
+        hall.config.services[index].depends_on.iter().map(told).collect()
+    };
+    assert_eq!(told(2), ["b started true", "a started true"]);
+    assert_eq!(told(3), ["b completed true", "a ready false", "list started true"]);
+}
+
+#[test]
+fn paths_are_relative_to_the_hall_file() {
+    let hall = good(
+        "[services.a]\npath = 'nginx'\nhealth.http = 'unix:run/a.sock:/health'\n\
+         [services.b]\npath = '/proc/self/exe'\nhealth.grpc = 'unix:run/b.sock'\nworking_dir = 'www'\n",
+    );
+    let [a, b] = &hall.config.services[..] else { panic!("two services") };
+    assert_eq!((&a.path, &b.path), (&"nginx".into(), &"/proc/self/exe".into()));
+    assert_eq!(a.start.working_dir.as_deref(), Some(Path::new("/srv")));
+    assert_eq!(b.start.working_dir.as_deref(), Some(Path::new("/srv/www")));
+    assert!(matches!(&a.monitor.liveness.strategy,
+        HealthCheckStrategy::Http { url, .. } if url == "unix:/srv/run/a.sock:/health"));
+    assert!(matches!(&b.monitor.liveness.strategy,
+        HealthCheckStrategy::Grpc { address, .. } if address == "unix:/srv/run/b.sock"));
+}
+
+#[test]
+fn state_and_socket_tell_two_halls_of_one_user_apart() {
+    let user = environment();
+    let root = Environment { uid: 0, ..environment() };
+    let bare = Environment { xdg_runtime_dir: None, ..environment() };
+    let xdg = Environment { xdg_state_home: Some("/state".into()), ..environment() };
+    for (environment, state_dir, socket) in [
+        (
+            user,
+            "/home/odin/.local/state/gladsheim/eaf18a46",
+            "/run/user/1000/gladsheim/gladsheim-eaf18a46.sock",
+        ),
+        (root, "/var/lib/gladsheim/eaf18a46", "/run/gladsheim/gladsheim-eaf18a46.sock"),
+        (
+            bare,
+            "/home/odin/.local/state/gladsheim/eaf18a46",
+            "/home/odin/.local/state/gladsheim/eaf18a46/gladsheim.sock",
+        ),
+        (xdg, "/state/gladsheim/eaf18a46", "/run/user/1000/gladsheim/gladsheim-eaf18a46.sock"),
+    ] {
+        let hall = Hall::parse("", Path::new("/srv/gladsheim.toml"), &environment).expect("is good");
+        assert_eq!((hall.state_dir, hall.socket), (state_dir.into(), socket.into()));
+        let other = Hall::parse("", Path::new("/srv/b.toml"), &environment).expect("is good");
+        assert_ne!(other.state_dir, PathBuf::from(state_dir));
+    }
+}
+
+#[test]
+fn what_asks_for_nothing_is_not_refused() {
+    good(
+        "on_file_change = false\naccess = { read = [], control = [] }\n\
+         groups.web.strategy = 'one_for_one'\n\
+         services.a = { path = 'a', sockets = [], restart_group = 'web' }\n",
+    );
+}
