@@ -81,7 +81,7 @@ pub(super) fn check<'a>(services: &[(&'a str, &'a [Edge])], report: &Report<'_>)
                 let name = edge.dependency.service_name.as_str();
                 let index = index_of.get(name).copied();
                 if index.is_none() {
-                    let hint = name::hint(name, index_of.keys().copied());
+                    let hint = name::hint(name, services.iter().map(|(name, _)| *name));
                     report.error(
                         &edge.span,
                         format!(

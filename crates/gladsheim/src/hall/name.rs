@@ -35,7 +35,9 @@ pub(super) fn nearest<'a>(
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .filter(|(distance, candidate)| {
+            *distance < name.len() && *distance <= 1 + candidate.len() / 4
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -73,6 +75,7 @@ mod tests {
             ("timoeut", Some("timeout")),
             ("htpp", Some("http")),
             ("weather", None),
+            ("x", None),
             ("", None),
         ] {
             assert_eq!(nearest(name, known), expected, "{name}");

@@ -3,6 +3,7 @@
 mod bad;
 mod fuzz;
 mod good;
+mod machine;
 
 use std::path::{Path, PathBuf};
 

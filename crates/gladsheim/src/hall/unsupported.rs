@@ -9,8 +9,8 @@ use super::report::Report;
 struct Unsupported {
     /// Its path; `*` stands for any one name.
     path: &'static [&'static str],
-    /// The value with which nothing is asked for: `false`, `[]`, or a word.
-    harmless: Option<&'static str>,
+    /// Whether a value asks for it; `false`, say, does not.
+    is_asked: fn(&DeValue<'_>) -> bool,
     /// What would be missing.
     what: &'static str,
 }
@@ -18,35 +18,40 @@ struct Unsupported {
 const UNSUPPORTED: [Unsupported; 6] = [
     Unsupported {
         path: &["metrics"],
-        harmless: None,
-        what: "metrics",
+        is_asked: |_| true,
+        what: "serving metrics",
     },
     Unsupported {
         path: &["on_file_change"],
-        harmless: Some("false"),
+        is_asked: |value| value.as_bool() == Some(true),
         what: "reloading by itself",
     },
     Unsupported {
         path: &["access", "read"],
-        harmless: Some("[]"),
+        is_asked: is_list,
         what: "access for others",
     },
     Unsupported {
         path: &["access", "control"],
-        harmless: Some("[]"),
+        is_asked: is_list,
         what: "access for others",
     },
     Unsupported {
         path: &["services", "*", "sockets"],
-        harmless: Some("[]"),
+        is_asked: is_list,
         what: "passing sockets to services",
     },
     Unsupported {
         path: &["groups", "*", "strategy"],
-        harmless: Some("one_for_one"),
+        is_asked: |value| matches!(value.as_str(), Some("rest_for_one" | "one_for_all")),
         what: "restarting services together",
     },
 ];
+
+/// Whether a value is a list that is not empty.
+fn is_list(value: &DeValue<'_>) -> bool {
+    value.as_array().is_some_and(|items| !items.is_empty())
+}
 
 /// Reports all of them that a document uses.
 pub(super) fn check(document: &DeTable<'_>, report: &Report<'_>) {
@@ -65,23 +70,11 @@ fn check_below(table: &DeTable<'_>, path: &[&str], key: &Unsupported, report: &R
     {
         match value.get_ref() {
             DeValue::Table(table) => check_below(table, rest, key, report),
-            value
-                if rest.is_empty() && key.harmless.is_none_or(|harmless| !is(value, harmless)) =>
-            {
+            value if rest.is_empty() && (key.is_asked)(value) => {
                 let message = format!("{name}: {} is not supported by this version yet", key.what);
                 report.error(&name.span(), message);
             }
             _ => {}
         }
-    }
-}
-
-/// Whether a value is written like this.
-fn is(value: &DeValue<'_>, written: &str) -> bool {
-    match value {
-        DeValue::Boolean(value) => value.to_string() == written,
-        DeValue::String(value) => value == written,
-        DeValue::Array(items) => items.is_empty() && written == "[]",
-        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => false,
     }
 }

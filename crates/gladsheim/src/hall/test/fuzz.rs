@@ -8,7 +8,11 @@ use super::*;
 fn read_anything(text: &str) {
     match parse(text) {
         Ok(hall) => {
-            assert!(hall.warnings.iter().all(|warning| warning.severity == Severity::Warning));
+            assert!(
+                hall.warnings
+                    .iter()
+                    .all(|warning| warning.severity == Severity::Warning)
+            );
             for service in &hall.config.services {
                 assert!(!service.path.as_os_str().is_empty());
                 assert!(hall.position(&service.name, "").is_some());
@@ -20,7 +24,10 @@ fn read_anything(text: &str) {
             for diagnostic in &error.diagnostics {
                 assert!(!diagnostic.message.contains('\n'), "{diagnostic}");
                 let position = diagnostic.position.expect("is in the text");
-                assert!(position.line <= text.matches('\n').count() + 1, "{diagnostic}");
+                assert!(
+                    position.line <= text.matches('\n').count() + 1,
+                    "{diagnostic}"
+                );
             }
         }
     }
@@ -28,8 +35,22 @@ fn read_anything(text: &str) {
 
 /// What values are replaced by.
 const VALUES: [&str; 16] = [
-    "0", "-1", "9223372036854775807", "9223372036854775808", "0x7f", "1.5", "nan", "inf", "true", "''",
-    "\"\\u0000\"", "[]", "[[]]", "{}", "{ a = 1 }", "1979-05-27",
+    "0",
+    "-1",
+    "9223372036854775807",
+    "9223372036854775808",
+    "0x7f",
+    "1.5",
+    "nan",
+    "inf",
+    "true",
+    "''",
+    "\"\\u0000\"",
+    "[]",
+    "[[]]",
+    "{}",
+    "{ a = 1 }",
+    "1979-05-27",
 ];
 
 proptest! {

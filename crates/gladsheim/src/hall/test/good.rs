@@ -29,7 +29,10 @@ fn an_empty_file_is_a_hall_without_services() {
     assert_eq!(hall.config.services, []);
     assert_eq!(hall.config.health, HealthMonitorConfig::default());
     assert_eq!(hall.config.resources, ResourceManagerConfig::default());
-    assert_eq!(hall.config.loader.cgroup_name.as_deref(), Some("gladsheim-eaf18a46"));
+    assert_eq!(
+        hall.config.loader.cgroup_name.as_deref(),
+        Some("gladsheim-1d615d48")
+    );
     assert!(hall.load_guard && !hall.on_file_change && hall.metrics.is_none());
 }
 
@@ -37,7 +40,10 @@ fn an_empty_file_is_a_hall_without_services() {
 fn a_service_needs_no_more_than_its_path() {
     let definition = service("");
     let expected = ServiceDefinition {
-        start: StartOptions { working_dir: Some("/srv".into()), ..StartOptions::default() },
+        start: StartOptions {
+            working_dir: Some("/srv".into()),
+            ..StartOptions::default()
+        },
         // Midgard's limits: they only warn.
         limits: ResourceLimits::for_platform(Default::default()),
         ..ServiceDefinition::new("a", "/srv/bin/a")
@@ -52,7 +58,10 @@ fn every_key_of_the_contract_is_understood() {
     let [freki, thor] = &hall.config.services[..] else {
         panic!("{:?}", hall.config.services)
     };
-    assert_eq!((freki.name.as_str(), &freki.path), ("freki", &"/srv/bin/freki".into()));
+    assert_eq!(
+        (freki.name.as_str(), &freki.path),
+        ("freki", &"/srv/bin/freki".into())
+    );
     let expected = ServiceDefinition {
         name: "thor".to_owned(),
         path: "/srv/bin/thor".into(),
@@ -79,7 +88,10 @@ fn every_key_of_the_contract_is_understood() {
             ),
             pre_start: Some(vec!["/srv/bin/migrate".to_owned()]),
             post_stop: Some(vec!["cleanup".to_owned(), "--all".to_owned()]),
-            log_rotation: LogRotation { max_size: 10 * MIB, max_files: 5 },
+            log_rotation: LogRotation {
+                max_size: 10 * MIB,
+                max_files: 5,
+            },
         },
         ready_by_health: false,
         autostart: true,
@@ -128,7 +140,10 @@ fn every_key_of_the_contract_is_understood() {
     assert_eq!(*thor, expected);
     assert_eq!(hall.state_dir, Path::new("/srv/state"));
     assert_eq!(hall.socket, Path::new("/srv/control.sock"));
-    assert_eq!(hall.config.loader.log_dir.as_deref(), Some(Path::new("/srv/state/logs")));
+    assert_eq!(
+        hall.config.loader.log_dir.as_deref(),
+        Some(Path::new("/srv/state/logs"))
+    );
 }
 
 /// Takes out the lines of which this version says that it does not support them.
@@ -136,7 +151,12 @@ fn without_unsupported(text: &str) -> String {
     let error = parse(text).expect_err("uses what is not supported");
     let mut lines: Vec<_> = text.lines().collect();
     for diagnostic in error.diagnostics.iter().rev() {
-        assert!(diagnostic.message.contains("not supported by this version yet"), "{diagnostic}");
+        assert!(
+            diagnostic
+                .message
+                .contains("not supported by this version yet"),
+            "{diagnostic}"
+        );
         lines.remove(diagnostic.position.expect("is in the text").line - 1);
     }
     lines.join("\n")
@@ -151,7 +171,12 @@ fn the_annotated_example_is_a_hall() {
 #[test]
 fn services_keep_the_order_of_the_file() {
     let hall = good("services.z.path='z'\nservices.a.path='a'\nservices.m.path='m'\n");
-    let names: Vec<_> = hall.config.services.iter().map(|s| s.name.as_str()).collect();
+    let names: Vec<_> = hall
+        .config
+        .services
+        .iter()
+        .map(|s| s.name.as_str())
+        .collect();
     assert_eq!(names, ["z", "a", "m"]);
 }
 
@@ -163,7 +188,9 @@ fn the_health_section_gives_services_their_defaults() {
          [services.a]\npath = 'a'\nhealth.tcp = 'localhost:80'\n\
          [services.b]\npath = 'b'\nrestart.policy = 'always'\nhealth = { exec = ['bin/b', 'x'], interval = '3s' }\n",
     );
-    let [a, b] = &hall.config.services[..] else { panic!("two services") };
+    let [a, b] = &hall.config.services[..] else {
+        panic!("two services")
+    };
     assert_eq!(
         a.monitor.liveness,
         CheckOptions {
@@ -205,7 +232,12 @@ fn the_loader_section_gives_services_their_timeouts() {
         "[loader]\nstartup_timeout = '3s'\nshutdown_timeout = '0s'\n\
          [services.a]\npath = 'a'\n[services.b]\npath = 'b'\nshutdown_timeout = '9s'\n",
     );
-    let times: Vec<_> = hall.config.services.iter().map(|s| s.shutdown_timeout.as_secs()).collect();
+    let times: Vec<_> = hall
+        .config
+        .services
+        .iter()
+        .map(|s| s.shutdown_timeout.as_secs())
+        .collect();
     assert_eq!(times, [0, 9]);
     assert_eq!(hall.config.services[0].start.startup_timeout.as_secs(), 3);
 }
@@ -215,11 +247,26 @@ fn limits_are_inherited_field_by_field() {
     for (file, memory, cpu, action) in [
         // The platform's only warn, whatever the action.
         ("", 1024 * MIB, 50.0, LimitAction::Warn),
-        ("services.a.limits.action = 'stop'", 1024 * MIB, 50.0, LimitAction::Warn),
+        (
+            "services.a.limits.action = 'stop'",
+            1024 * MIB,
+            50.0,
+            LimitAction::Warn,
+        ),
         ("platform = 'alfheim'", 128 * MIB, 25.0, LimitAction::Warn),
-        ("services.a.limits.memory = '64MiB'", 64 * MIB, 50.0, LimitAction::Warn),
+        (
+            "services.a.limits.memory = '64MiB'",
+            64 * MIB,
+            50.0,
+            LimitAction::Warn,
+        ),
         ("services.a.limits.memory = 0", 0, 50.0, LimitAction::Warn),
-        ("resources.default_limits.memory = '64MiB'", 64 * MIB, 50.0, LimitAction::Warn),
+        (
+            "resources.default_limits.memory = '64MiB'",
+            64 * MIB,
+            50.0,
+            LimitAction::Warn,
+        ),
         // With another action, what is not stated is unlimited.
         (
             "resources.default_limits.action = 'stop'\nservices.a.limits.memory = '64MiB'",
@@ -234,7 +281,12 @@ fn limits_are_inherited_field_by_field() {
             25.0,
             LimitAction::Restart,
         ),
-        ("services.a.limits.cpus = 0.5", 1024 * MIB, 12.5, LimitAction::Warn),
+        (
+            "services.a.limits.cpus = 0.5",
+            1024 * MIB,
+            12.5,
+            LimitAction::Warn,
+        ),
     ] {
         let hall = good(&format!("{file}\nservices.a.path = 'a'\n"));
         let service = &hall.config.services[0];
@@ -256,11 +308,22 @@ fn readiness_has_five_forms() {
         ("none", Readiness::Exec, false),
         ("health", Readiness::Exec, true),
         ("notify", Readiness::Notify, false),
-        ("delay:1m30s", Readiness::Delay(Duration::from_secs(90)), false),
-        ("log:listening on :\\d+", Readiness::Log("listening on :\\d+".to_owned()), false),
+        (
+            "delay:1m30s",
+            Readiness::Delay(Duration::from_secs(90)),
+            false,
+        ),
+        (
+            "log:listening on :\\d+",
+            Readiness::Log("listening on :\\d+".to_owned()),
+            false,
+        ),
     ] {
         let definition = service(&format!("ready = '{text}'"));
-        assert_eq!((definition.start.readiness, definition.ready_by_health), (readiness, by_health));
+        assert_eq!(
+            (definition.start.readiness, definition.ready_by_health),
+            (readiness, by_health)
+        );
     }
 }
 
@@ -273,11 +336,19 @@ fn dependencies_have_three_forms() {
          depends_on = { b = 'completed', a = { condition = 'ready', required = false }, list = {} }\n",
     );
     let told = |index: usize| -> Vec<_> {
-        let told = |d: &Dependency| format!("{} {} {}", d.service_name, d.condition.as_str(), d.required);
-        hall.config.services[index].depends_on.iter().map(told).collect()
+        let told =
+            |d: &Dependency| format!("{} {} {}", d.service_name, d.condition.as_str(), d.required);
+        hall.config.services[index]
+            .depends_on
+            .iter()
+            .map(told)
+            .collect()
     };
     assert_eq!(told(2), ["b started true", "a started true"]);
-    assert_eq!(told(3), ["b completed true", "a ready false", "list started true"]);
+    assert_eq!(
+        told(3),
+        ["b completed true", "a ready false", "list started true"]
+    );
 }
 
 #[test]
@@ -286,8 +357,13 @@ fn paths_are_relative_to_the_hall_file() {
         "[services.a]\npath = 'nginx'\nhealth.http = 'unix:run/a.sock:/health'\n\
          [services.b]\npath = '/proc/self/exe'\nhealth.grpc = 'unix:run/b.sock'\nworking_dir = 'www'\n",
     );
-    let [a, b] = &hall.config.services[..] else { panic!("two services") };
-    assert_eq!((&a.path, &b.path), (&"nginx".into(), &"/proc/self/exe".into()));
+    let [a, b] = &hall.config.services[..] else {
+        panic!("two services")
+    };
+    assert_eq!(
+        (&a.path, &b.path),
+        (&"nginx".into(), &"/proc/self/exe".into())
+    );
     assert_eq!(a.start.working_dir.as_deref(), Some(Path::new("/srv")));
     assert_eq!(b.start.working_dir.as_deref(), Some(Path::new("/srv/www")));
     assert!(matches!(&a.monitor.liveness.strategy,
@@ -299,25 +375,46 @@ fn paths_are_relative_to_the_hall_file() {
 #[test]
 fn state_and_socket_tell_two_halls_of_one_user_apart() {
     let user = environment();
-    let root = Environment { uid: 0, ..environment() };
-    let bare = Environment { xdg_runtime_dir: None, ..environment() };
-    let xdg = Environment { xdg_state_home: Some("/state".into()), ..environment() };
+    let root = Environment {
+        uid: 0,
+        ..environment()
+    };
+    let bare = Environment {
+        xdg_runtime_dir: None,
+        ..environment()
+    };
+    let xdg = Environment {
+        xdg_state_home: Some("/state".into()),
+        ..environment()
+    };
     for (environment, state_dir, socket) in [
         (
             user,
-            "/home/odin/.local/state/gladsheim/eaf18a46",
-            "/run/user/1000/gladsheim/gladsheim-eaf18a46.sock",
+            "/home/odin/.local/state/gladsheim/1d615d48",
+            "/run/user/1000/gladsheim/gladsheim-1d615d48.sock",
         ),
-        (root, "/var/lib/gladsheim/eaf18a46", "/run/gladsheim/gladsheim-eaf18a46.sock"),
+        (
+            root,
+            "/var/lib/gladsheim/1d615d48",
+            "/run/gladsheim/gladsheim-1d615d48.sock",
+        ),
         (
             bare,
-            "/home/odin/.local/state/gladsheim/eaf18a46",
-            "/home/odin/.local/state/gladsheim/eaf18a46/gladsheim.sock",
+            "/home/odin/.local/state/gladsheim/1d615d48",
+            "/home/odin/.local/state/gladsheim/1d615d48/gladsheim.sock",
         ),
-        (xdg, "/state/gladsheim/eaf18a46", "/run/user/1000/gladsheim/gladsheim-eaf18a46.sock"),
+        (
+            xdg,
+            "/state/gladsheim/1d615d48",
+            "/run/user/1000/gladsheim/gladsheim-1d615d48.sock",
+        ),
     ] {
-        let hall = Hall::parse("", Path::new("/srv/gladsheim.toml"), &environment).expect("is good");
-        assert_eq!((hall.state_dir, hall.socket), (state_dir.into(), socket.into()));
+        let hall =
+            Hall::parse("", Path::new("/srv/gladsheim.toml"), &environment).expect("is good");
+        assert_eq!(
+            (hall.state_dir, hall.socket),
+            (state_dir.into(), socket.into())
+        );
         let other = Hall::parse("", Path::new("/srv/b.toml"), &environment).expect("is good");
         assert_ne!(other.state_dir, PathBuf::from(state_dir));
     }
