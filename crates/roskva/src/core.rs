@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use gladsheim_types::ServiceHealth;
@@ -18,18 +18,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    ExitReport, HealthEvent, HealthMonitorConfig, HealthMonitorError, HealthStatusChange,
-    MonitorOptions, MonitorPorts, RestartDecision, ServiceCrash,
+    HealthEvent, HealthMonitorConfig, HealthMonitorError, HealthStatusChange, MonitorOptions,
+    MonitorPorts, ServiceCrash,
     agenda::{Agenda, Job},
     herald::Herald,
-    policy::{
-        backoff,
-        budget::Budget,
-        gate::CheckKind,
-        restart::{End, Next, classify},
-    },
+    policy::{backoff, budget::Budget, gate::CheckKind},
     probe::{self, ProbeOutcome, StrategyProbe},
-    service::{Pending, Phase, Service, wall_clock},
+    service::{Phase, Service},
 };
 
 /// Checks that may be under way at the same time.
@@ -66,8 +61,8 @@ pub(crate) struct Core {
 pub(crate) struct Book {
     pub(crate) services: HashMap<Arc<str>, Service>,
     pub(crate) agenda: Agenda,
-    budget: Budget,
-    noise: fastrand::Rng,
+    pub(crate) budget: Budget,
+    pub(crate) noise: fastrand::Rng,
     runs: u64,
     scheduling: bool,
     /// When the scheduler wakes by itself.
@@ -235,7 +230,7 @@ impl Core {
     }
 
     /// Sees to it that the scheduler knows of the agenda's next entry.
-    fn attend(self: &Arc<Self>, book: &mut Book) {
+    pub(crate) fn attend(self: &Arc<Self>, book: &mut Book) {
         let Some(next) = book.agenda.next() else {
             return;
         };
@@ -250,7 +245,7 @@ impl Core {
     }
 
     /// Takes a service out of the watch: no check of its present run changes anything from now on.
-    fn unwatch(self: &Arc<Self>, book: &mut Book, name: &str, phase: Phase) {
+    pub(crate) fn unwatch(self: &Arc<Self>, book: &mut Book, name: &str, phase: Phase) {
         if let Some(service) = book.services.get_mut(name) {
             service.phase = phase;
             service.checks.cancel();
@@ -307,110 +302,6 @@ impl Core {
         self.end_failed_run(&mut book, name, kind);
     }
 
-    /// Asks the owner to end a run whose check has failed for good.
-    fn end_failed_run(self: &Arc<Self>, book: &mut Book, name: &str, kind: CheckKind) {
-        let now = self.now();
-        let (Some(handler), Some(runtime)) = (self.ports.restart.clone(), self.runtime()) else {
-            return;
-        };
-        let Some(service) = book.services.get_mut(name) else {
-            return;
-        };
-        let Some(reason) = service.failed_for_good(kind) else {
-            return;
-        };
-        service.phase = Phase::Held;
-        service.checks.cancel();
-        let next = service.history.clone().decide(
-            &service.options.restart,
-            &ExitReport {
-                exit_code: None,
-                signal: None,
-                cause: gladsheim_types::Cause::Probe,
-                uptime: now.saturating_sub(service.began),
-            },
-            now,
-        );
-        let will_restart = matches!(next, Next::Restart { .. });
-        let (name, run) = (Arc::clone(&service.name), service.run);
-        self.arrange(book, &name, false);
-        let core = Arc::clone(self);
-        let end = core.end_run(handler, name, run, will_restart, reason);
-        self.tasks.spawn_on(end, runtime);
-    }
-
-    /// The owner has not ended the run: checks go on, with the counters as they are.
-    pub(crate) fn resume(self: &Arc<Self>, name: &str, run: u64) {
-        let alive = self.is_alive(name);
-        let mut book = self.lock();
-        if let Some(service) = book.services.get_mut(name)
-            && service.run == run
-            && service.phase == Phase::Held
-        {
-            service.phase = Phase::Watched;
-            service.checks = self.stop.child_token();
-            self.arrange(&mut book, name, alive);
-        }
-    }
-
-    pub(crate) fn exited(self: &Arc<Self>, name: &str, report: &ExitReport) -> RestartDecision {
-        let now = self.now();
-        let mut book = self.lock();
-        let Some(service) = book.services.get_mut(name) else {
-            return RestartDecision::Success;
-        };
-        let options = Arc::clone(&service.options);
-        let policy = &options.restart;
-        let end = classify(policy, report);
-        if let Some(pending) = &service.pending {
-            if end != End::Requested {
-                return pending.decision; // told twice
-            }
-            let key = pending.key;
-            service.pending = None;
-            book.agenda.remove(key);
-        }
-        self.unwatch(&mut book, name, Phase::Ended);
-
-        let Book {
-            services,
-            agenda,
-            budget,
-            noise,
-            ..
-        } = &mut *book;
-        let Some(service) = services.get_mut(name) else {
-            return RestartDecision::Success;
-        };
-        let decision = match service.history.decide(policy, report, now) {
-            Next::Nothing => RestartDecision::Success,
-            Next::Never => RestartDecision::Never,
-            Next::GiveUp { attempts } => RestartDecision::GiveUp { attempts },
-            Next::Restart { attempt, streak } => {
-                let backoff = backoff::delay(policy, streak, noise.f64() * 2.0 - 1.0);
-                let delay = backoff.max(budget.reserve(now));
-                let at = now.saturating_add(delay);
-                service.history.record(policy, at);
-                let decision = RestartDecision::Restart {
-                    attempt,
-                    delay,
-                    at: wall_clock(delay),
-                };
-                if self.ports.restart.is_some() {
-                    service.pending = Some(Pending {
-                        key: agenda.insert(at, Arc::clone(&service.name), Job::Restart),
-                        attempt,
-                        decision,
-                    });
-                }
-                decision
-            }
-        };
-        self.tell_end(name, report, end, decision);
-        self.attend(&mut book);
-        decision
-    }
-
     pub(crate) fn reset(&self, name: &str) {
         let mut book = self.lock();
         if let Some(service) = book.services.get_mut(name) {
@@ -459,89 +350,6 @@ impl Core {
         let updates = &mut find(&mut book, name)?.updates;
         let sender = updates.get_or_insert_with(|| broadcast::Sender::new(UPDATES));
         Ok(sender.subscribe())
-    }
-
-    /// Tells observers what has changed since they were last told, and the end of a check.
-    fn tell(&self, book: &mut Book, name: &str, alive: bool, checked: Option<CheckKind>) {
-        let Some(service) = book.services.get_mut(name) else {
-            return;
-        };
-        let change = service.status_change();
-        let checked = checked.is_some_and(|kind| kind != CheckKind::Readiness);
-        if checked || change.is_some() {
-            let updates = service.updates.as_ref().filter(|u| u.receiver_count() > 0);
-            let events = checked && self.events.receiver_count() > 0;
-            if updates.is_some() || events {
-                let health = service.health(self.now(), alive);
-                if let Some(updates) = updates {
-                    drop(updates.send(health.clone())); // the last subscriber may just have left
-                }
-                if events {
-                    self.publish(HealthEvent::Checked(health));
-                }
-            }
-        }
-        if let Some((old_status, new_status)) = change {
-            let change = HealthStatusChange {
-                service_name: name.to_owned(),
-                old_status,
-                new_status,
-                timestamp: SystemTime::now(),
-            };
-            if let Some(runtime) = self.runtime() {
-                self.health_listeners.tell(runtime, &change);
-            }
-            self.publish(HealthEvent::StatusChanged(change));
-        }
-        if let Some(ready) = service.readiness_change() {
-            self.publish(HealthEvent::ReadinessChanged {
-                service_name: name.to_owned(),
-                ready,
-            });
-        }
-    }
-
-    /// Tells observers how a run ended, where it is a crash.
-    fn tell_end(&self, name: &str, report: &ExitReport, end: End, decision: RestartDecision) {
-        match end {
-            End::Requested | End::NeverRan | End::Success => {}
-            End::Failure => {
-                let crash = ServiceCrash {
-                    service_name: name.to_owned(),
-                    exit_code: report.exit_code,
-                    timestamp: SystemTime::now(),
-                    restart_attempt: match decision {
-                        RestartDecision::Restart { attempt, .. } => attempt,
-                        RestartDecision::Success
-                        | RestartDecision::Never
-                        | RestartDecision::GiveUp { .. } => 0,
-                    },
-                    signal: report.signal,
-                    cause: report.cause,
-                    uptime: report.uptime,
-                };
-                if let Some(runtime) = self.runtime() {
-                    self.crash_listeners.tell(runtime, &crash);
-                }
-                self.publish(HealthEvent::Crashed(crash));
-            }
-        }
-        match decision {
-            RestartDecision::GiveUp { attempts } if end != End::NeverRan => {
-                self.publish(HealthEvent::RestartsExhausted {
-                    service_name: name.to_owned(),
-                    attempts,
-                });
-            }
-            RestartDecision::GiveUp { .. }
-            | RestartDecision::Restart { .. }
-            | RestartDecision::Success
-            | RestartDecision::Never => {}
-        }
-    }
-
-    fn publish(&self, event: HealthEvent) {
-        drop(self.events.send(event)); // without an observer there is nobody to tell
     }
 }
 

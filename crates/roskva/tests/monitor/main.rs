@@ -1,0 +1,9 @@
+//! The monitor over faked ports, in paused time.
+#![expect(clippy::expect_used, reason = "helpers of tests fail loudly too")]
+
+mod contract;
+mod ending;
+mod fake;
+mod observer;
+mod schedule;
+mod verdict;
