@@ -84,10 +84,7 @@ pub(super) fn check<'a>(services: &[(&'a str, &'a [Edge])], report: &Report<'_>)
                     let hint = name::hint(name, services.iter().map(|(name, _)| *name));
                     report.error(
                         &edge.span,
-                        format!(
-                            "{service} depends on `{}`, which is no service here{hint}",
-                            name.escape_debug()
-                        ),
+                        format!("{service} depends on `{name}`, which is no service here{hint}"),
                     );
                 }
                 index.map(|index| (index, &edge.span))

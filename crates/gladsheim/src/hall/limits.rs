@@ -123,14 +123,12 @@ impl Limits {
     /// for, a limit that is not stated is none: the platform's would have to trigger that action as well,
     /// and a missing warning does less harm than a restart that nobody asked for.
     pub(super) fn resolve(self, platform: Platform) -> (ResourceLimits, LimitPolicy) {
-        let is_bounded = |stated: bool| {
-            if stated {
-                self.action.unwrap_or_default()
-            } else {
-                LimitAction::Warn
-            }
+        let is_stated = self.memory.is_some() || self.cpu_percent.is_some();
+        let action = if is_stated {
+            self.action.unwrap_or_default()
+        } else {
+            LimitAction::Warn
         };
-        let action = is_bounded(self.memory.is_some() || self.cpu_percent.is_some());
         let policy = LimitPolicy {
             action,
             pids: self.pids.unwrap_or_default(),

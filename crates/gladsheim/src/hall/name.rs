@@ -16,8 +16,7 @@ pub(super) fn check(name: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "`{}` is not a name: a letter or digit first, then letters, digits, `.`, `_` and `-`",
-            name.escape_debug()
+            "`{name}` is not a name: a letter or digit first, then letters, digits, `.`, `_` and `-`"
         ))
     }
 }

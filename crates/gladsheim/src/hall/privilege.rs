@@ -88,7 +88,7 @@ pub(super) fn rlimits(field: Field<'_>) -> Vec<(String, u64)> {
             let known = RLIMITS.contains(&name);
             known.then_some(()).ok_or_else(|| {
                 let hint = name::hint(name, RLIMITS);
-                format!("`{}` is no resource limit{hint}", name.escape_debug())
+                format!("`{name}` is no resource limit{hint}")
             })
         });
         let value = match entry.field.is_text() {

@@ -26,15 +26,17 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(super) fn error(&self, span: &Span, message: impl Into<String>) {
-        self.add(span, Severity::Error, message.into());
+    pub(super) fn error(&self, span: &Span, message: impl AsRef<str>) {
+        self.add(span, Severity::Error, message.as_ref());
     }
 
-    pub(super) fn warning(&self, span: &Span, message: impl Into<String>) {
-        self.add(span, Severity::Warning, message.into());
+    pub(super) fn warning(&self, span: &Span, message: impl AsRef<str>) {
+        self.add(span, Severity::Warning, message.as_ref());
     }
 
-    fn add(&self, span: &Span, severity: Severity, message: String) {
+    fn add(&self, span: &Span, severity: Severity, message: &str) {
+        // Names and values may hold anything; a message is one line, and moves no cursor.
+        let message = message.replace(char::is_control, "\u{fffd}");
         self.remarks
             .borrow_mut()
             .push((span.start, severity, message));

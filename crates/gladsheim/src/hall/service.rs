@@ -205,10 +205,7 @@ fn socket(text: &str) -> Result<(), String> {
 
 fn variable(name: &str) -> Result<(), String> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        Err(format!(
-            "`{}` cannot be the name of a variable",
-            name.escape_debug()
-        ))
+        Err(format!("`{name}` cannot be the name of a variable"))
     } else {
         Ok(())
     }

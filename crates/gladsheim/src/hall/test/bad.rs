@@ -72,6 +72,17 @@ fn columns_count_characters() {
 }
 
 #[test]
+fn hostile_names_stay_on_one_line() {
+    check(
+        "[services.\"\\u001B[2J\"]\npath = 'a'\nenv = { \"A\\nB\" = 1 }\n",
+        &[
+            "1:11: `\u{fffd}[2J` is not a name: a letter or digit first, then letters, digits, `.`, `_` and `-`",
+            "3:18: A\u{fffd}B: expected a string, found an integer",
+        ],
+    );
+}
+
+#[test]
 fn names_of_services_are_checked() {
     for (name, what) in [
         ("\"a/b\"", "`a/b` is not a name"),
