@@ -428,3 +428,22 @@ fn what_asks_for_nothing_is_not_refused() {
          services.a = { path = 'a', sockets = [], restart_group = 'web' }\n",
     );
 }
+
+#[test]
+fn a_service_stands_where_its_own_section_does() {
+    let hall = good(
+        "\u{feff}[services.z.health]\ntcp = 'localhost:80'\n[services.a]\npath = 'a'\n\
+         [services.z]\npath = 'z'\r\nargs = []\n",
+    );
+    let names: Vec<_> = hall
+        .config
+        .services
+        .iter()
+        .map(|s| s.name.as_str())
+        .collect();
+    assert_eq!(names, ["a", "z"]);
+    let at = |line, column| Some(Position { line, column });
+    assert_eq!(hall.position("a", ""), at(3, 11));
+    assert_eq!(hall.position("z", "path"), at(6, 8));
+    assert_eq!(hall.position("z", "env"), None);
+}
