@@ -177,11 +177,8 @@ impl Core {
         };
         let now = self.now();
         for kind in CheckKind::ALL {
+            service.settle_process(kind, alive);
             let wanted = service.wants(kind);
-            if wanted && service.slot(kind).is_some_and(|slot| slot.is_process()) {
-                service.settle_process(kind, alive);
-                continue;
-            }
             let name = Arc::clone(&service.name);
             let Some(slot) = service.slot_mut(kind) else {
                 continue;

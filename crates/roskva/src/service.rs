@@ -171,12 +171,15 @@ impl Service {
         self.slots[kind as usize].as_mut()
     }
 
-    /// Whether checks of this kind run now.
+    /// Whether checks of this kind count now.
+    fn is_open(&self, kind: CheckKind) -> bool {
+        self.phase == Phase::Watched && gate::is_open(kind, self.startup_verdict())
+    }
+
+    /// Whether checks of this kind are to be scheduled now.
     pub(crate) fn wants(&self, kind: CheckKind) -> bool {
-        self.phase == Phase::Watched
-            && !self.maintenance
-            && self.slot(kind).is_some()
-            && gate::is_open(kind, self.startup_verdict())
+        let scheduled = self.slot(kind).is_some_and(|slot| !slot.is_process());
+        scheduled && !self.maintenance && self.is_open(kind)
     }
 
     fn startup_verdict(&self) -> Option<Verdict> {
@@ -208,9 +211,10 @@ impl Service {
         }
     }
 
-    /// Judges the process check of this kind: it is right at once.
+    /// Judges a process check of this kind: it is right at once, and needs no schedule.
     pub(crate) fn settle_process(&mut self, kind: CheckKind, alive: bool) {
-        if let Some(slot) = self.slot_mut(kind) {
+        let open = self.is_open(kind);
+        if let Some(slot) = self.slot_mut(kind).filter(|slot| open && slot.is_process()) {
             slot.threshold.settle(if alive {
                 Outcome::Success
             } else {

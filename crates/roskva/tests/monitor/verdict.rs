@@ -73,7 +73,7 @@ async fn process_check_follows_the_process_without_waking_anybody() {
         readiness: Some(CheckOptions::default()),
         ..MonitorOptions::default()
     };
-    hall.start("thor", options).await;
+    hall.start("thor", options.clone()).await;
     assert_eq!(hall.status("thor"), HealthStatus::Healthy);
     assert_eq!(hall.monitor.is_ready("thor"), Some(true));
     let health = hall.monitor.check_health_now("thor").await.expect("runs");
@@ -90,6 +90,16 @@ async fn process_check_follows_the_process_without_waking_anybody() {
         0
     );
 
+    hall.monitor.suspend_checks("thor");
+    hall.monitor
+        .set_maintenance("thor", true)
+        .expect("is known");
+    hall.start("thor", options).await;
+    assert_eq!(
+        hall.status("thor"),
+        HealthStatus::Healthy,
+        "in maintenance too"
+    );
     hall.alive.0.store(false, SeqCst);
     assert_eq!(hall.status("thor"), HealthStatus::Unhealthy);
     assert_eq!(hall.monitor.is_ready("thor"), Some(false));
