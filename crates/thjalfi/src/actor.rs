@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ChildProcess, ProcessEvent, ProcessExit, Readiness, Signal,
     command::AfterStop,
+    notify::{Notice, Notifier},
     output::{Output, pumped},
     slots::Slots,
 };
@@ -74,6 +75,10 @@ pub(crate) struct Supervisor {
     pub(crate) readiness: Readiness,
     pub(crate) ending: Arc<watch::Sender<bool>>,
     pub(crate) exit: watch::Sender<Option<ProcessExit>>,
+    /// Of a service that tells of itself, and where to sign off.
+    pub(crate) notices: Option<(mpsc::Receiver<Notice>, Arc<Notifier>)>,
+    /// Until when the start may take, if the service asked for more time.
+    pub(crate) extended: Arc<watch::Sender<Option<Instant>>>,
     pub(crate) output: Option<Output>,
     pub(crate) after_stop: Option<AfterStop>,
     pub(crate) slots: Arc<Slots>,
@@ -140,6 +145,7 @@ impl Supervisor {
                     }
                 },
                 () = reached(ready_at), if self.waits_for_ready() => self.become_ready(),
+                notice = noticed(&mut self.notices) => self.on_notice(notice, &mut phase),
                 matched = pumped(&mut self.output) => if matched { self.become_ready() },
             }
         };
@@ -190,6 +196,24 @@ impl Supervisor {
         }
     }
 
+    fn on_notice(&self, notice: Notice, phase: &mut Phase) {
+        if let Notice::ExtendTimeout(more) = notice {
+            let until = Instant::now().checked_add(more);
+            match phase {
+                Phase::Stopping { deadline, .. } => *deadline = until.max(*deadline),
+                Phase::Running => drop(self.extended.send_replace(until)),
+                Phase::Killing => {}
+            }
+        }
+        if notice == Notice::Ready {
+            return self.become_ready();
+        }
+        self.slots.tell(ProcessEvent::Notified {
+            service_name: self.service_name.clone(),
+            notice,
+        });
+    }
+
     fn kill(&mut self) -> Phase {
         if let Err(error) = self.child.kill_tree() {
             tracing::warn!(service = self.service_name, %error, "its tree cannot be killed");
@@ -234,6 +258,9 @@ impl Supervisor {
             output.drain();
         }
         let pid = self.child.pid();
+        if let Some((_, notifier)) = self.notices {
+            notifier.forget(pid);
+        }
         drop(self.child);
         if let Some(after_stop) = self.after_stop {
             after_stop.run(&self.service_name).await;
@@ -263,11 +290,21 @@ async fn deadline_of(phase: &Phase) {
     }
 }
 
-async fn reached(time: Option<Instant>) {
+/// Waits for a time, for ever without one.
+pub(crate) async fn reached(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => future::pending().await,
     }
+}
+
+async fn noticed(notices: &mut Option<(mpsc::Receiver<Notice>, Arc<Notifier>)>) -> Notice {
+    if let Some((notices, _)) = notices
+        && let Some(notice) = notices.recv().await
+    {
+        return notice;
+    }
+    future::pending().await
 }
 
 fn tell(waiters: &mut Vec<oneshot::Sender<StopOutcome>>, outcome: StopOutcome) {

@@ -13,6 +13,16 @@ use crate::{
     error::{SpawnError, Stage},
 };
 
+/// What the daemon's own supervisor told it and nobody else.
+const OWN: [&str; 6] = [
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
 /// `KEY=VALUE` strings, later sources over earlier ones; `extra` is the loader's own and comes last.
 pub(crate) fn environment(
     options: &StartOptions,
@@ -20,7 +30,7 @@ pub(crate) fn environment(
 ) -> Result<Vec<CString>, SpawnError> {
     let mut all: BTreeMap<OsString, OsString> = BTreeMap::new();
     if !options.clear_env {
-        all.extend(std::env::vars_os());
+        all.extend(std::env::vars_os().filter(|(key, _)| !OWN.iter().any(|own| key == own)));
     }
     if let Some(path) = &options.env_file {
         all.extend(read_file(path)?);

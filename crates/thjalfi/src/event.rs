@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::ProcessExit;
+use crate::{Notice, ProcessExit};
 
 /// A fact about a process, in the past tense.
 ///
@@ -24,6 +24,13 @@ pub enum ProcessEvent {
     Ready {
         /// Name of the service.
         service_name: String,
+    },
+    /// It said something of itself, by the `sd_notify` protocol; `Ready` is told on its own.
+    Notified {
+        /// Name of the service.
+        service_name: String,
+        /// What it said.
+        notice: Notice,
     },
     /// The run has ended and its process tree is gone.
     Exited {

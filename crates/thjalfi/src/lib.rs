@@ -11,6 +11,7 @@ pub use crate::{
     limits::raise_descriptor_limit,
     loader::{Ports, ServiceLoader},
     log::{LogLine, LogQuery, LogStream, OutputStream},
+    notify::Notice,
     os::OsSpawner,
     process::{ProcessExit, ServiceProcess, SignalTarget},
     signal::Signal,
@@ -35,6 +36,7 @@ mod limits;
 mod loader;
 mod log;
 mod logfile;
+mod notify;
 mod options;
 mod os;
 mod output;

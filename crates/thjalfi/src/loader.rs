@@ -9,10 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::{
-    sync::{broadcast, mpsc, watch},
-    time::timeout,
-};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -26,6 +23,7 @@ use crate::{
     follow,
     identity::Identity,
     logfile::Log,
+    notify::{self, Notifier},
     options,
     process::Shared,
     slots::{self, Reservation, Run, Slots},
@@ -64,6 +62,7 @@ struct Inner {
     paths: RwLock<HashMap<String, PathBuf>>,
     slots: Arc<Slots>,
     logs: Mutex<HashMap<String, Arc<Log>>>,
+    notifier: Arc<Notifier>,
     tasks: TaskTracker,
     abandoned: CancellationToken,
 }
@@ -96,6 +95,7 @@ impl ServiceLoader {
                 ports,
                 slots: Arc::new(Slots::new()),
                 logs: Mutex::default(),
+                notifier: Arc::default(),
                 tasks: TaskTracker::new(),
                 abandoned: CancellationToken::new(),
             }),
@@ -118,9 +118,9 @@ impl ServiceLoader {
             options.startup_timeout
         };
         let run = self.launch(service_name, options).await?;
-        match timeout(limit, run.process.ready()).await {
-            Ok(ready) => ready.map(|()| run.process),
-            Err(_) => {
+        match run.ready_within(limit).await {
+            Some(ready) => ready.map(|()| run.process),
+            None => {
                 run.end(slots::kill).await;
                 Err(ServiceLoaderError::StartupTimeout(format!(
                     "{service_name}: not ready within {limit:?}"
@@ -408,10 +408,20 @@ impl Inner {
             let cancelled = std::io::Error::other("stopped while it was starting");
             return Err(failed(SpawnError::new(Stage::PreStart, None, cancelled)));
         }
+        let notified = options.readiness == Readiness::Notify;
+        let mut extra_env = Vec::new();
+        if notified {
+            let address = self
+                .notifier
+                .address(&self.tasks)
+                .map_err(|error| failed(SpawnError::new(Stage::Notify, None, error)))?;
+            extra_env.push((notify::VARIABLE.to_owned(), address));
+        }
         let service = |spec| SpawnSpec {
             program,
             executable,
             args: options.args.clone(),
+            extra_env,
             ..spec
         };
         let (child, output) = setting.spawn(service_name, service).await.map_err(failed)?;
@@ -433,6 +443,7 @@ impl Inner {
             process: process.clone(),
             commands,
             ending: Arc::new(watch::Sender::new(false)),
+            extended: Arc::new(watch::Sender::new(None)),
         };
         reservation.fulfil(run.clone());
         self.slots.tell(ProcessEvent::Started {
@@ -449,6 +460,13 @@ impl Inner {
             readiness: options.readiness.clone(),
             ending: Arc::clone(&run.ending),
             exit: exit_told,
+            notices: notified.then(|| {
+                let notices = self
+                    .notifier
+                    .listen(run.process.pid, run.process.shared.cgroup.clone());
+                (notices, Arc::clone(&self.notifier))
+            }),
+            extended: Arc::clone(&run.extended),
             output,
             after_stop: options.post_stop.clone().map(|command| AfterStop {
                 setting,

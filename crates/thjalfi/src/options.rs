@@ -53,12 +53,7 @@ pub(crate) fn check(
             format!("log:{pattern}"),
             "needs captured output; set log_dir",
         ),
-        Readiness::Notify => wrong(
-            Stage::Notify,
-            "readiness".to_owned(),
-            "is not supported yet; use log:, delay or health",
-        ),
-        Readiness::Exec | Readiness::Delay(_) | Readiness::Log(_) => Ok(()),
+        Readiness::Exec | Readiness::Delay(_) | Readiness::Log(_) | Readiness::Notify => Ok(()),
     }
 }
 

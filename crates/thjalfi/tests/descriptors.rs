@@ -1,4 +1,5 @@
 //! Alone in their process and one after the other, so that they can count what is left.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use std::{collections::HashMap, fs, time::Duration};
 

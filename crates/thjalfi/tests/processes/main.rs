@@ -1,8 +1,14 @@
 //! Real processes through the public API, in each containment that this machine offers.
-#![expect(clippy::expect_used, reason = "helpers of tests may panic as tests do")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may panic and print as tests do"
+)]
 
 mod containment;
 mod lifecycle;
+mod notify;
 mod output;
 mod refusal;
 mod soak;

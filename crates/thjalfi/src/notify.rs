@@ -1,0 +1,274 @@
+//! The server side of `sd_notify`: services tell of themselves through one socket per loader.
+//!
+//! The kernel tells which process a message comes from. What comes from outside of every service's
+//! tree is ignored. A process is looked up when its message is read: one that sends and ends at once
+//! may be gone by then, unless it is the leader itself.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, IoSliceMut},
+    os::fd::{AsRawFd, OwnedFd},
+    os::unix::net::UnixDatagram as StdDatagram,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use nix::{
+    cmsg_space,
+    sys::socket::{
+        AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
+        UnixCredentials, bind, getsockname, recvmsg, setsockopt, socket, sockopt::PassCred,
+    },
+};
+use tokio::{io::Interest, net::UnixDatagram, sync::mpsc};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use crate::{procfs, session::LEADERS};
+
+/// The variable that names the socket.
+pub(crate) const VARIABLE: &str = "NOTIFY_SOCKET";
+/// Longest message in bytes; what is longer is cut.
+const MESSAGE: usize = 4096;
+/// Notices that wait for their supervisor; what comes on top is dropped.
+const QUEUE: usize = 64;
+
+/// What a service said of itself by the `sd_notify` protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// `READY=1`
+    Ready,
+    /// `RELOADING=1`
+    Reloading,
+    /// `STOPPING=1`
+    Stopping,
+    /// `WATCHDOG=1`: it is alive.
+    Watchdog,
+    /// `STATUS=…`: a line for people.
+    Status(String),
+    /// `MAINPID=…`: which of its processes it takes for the main one. The leader stays the leader.
+    MainPid(u32),
+    /// `EXTEND_TIMEOUT_USEC=…`: it needs at least this long from now on, to start or to stop.
+    ExtendTimeout(Duration),
+}
+
+/// The socket, made when the first service needs it, and who listens to whom.
+#[derive(Debug, Default)]
+pub(crate) struct Notifier {
+    address: OnceLock<String>,
+    listeners: Arc<Listeners>,
+    receiver: OnceLock<DropGuard>,
+}
+
+#[derive(Debug, Default)]
+struct Listeners(Mutex<HashMap<u32, Listener>>);
+
+#[derive(Debug)]
+struct Listener {
+    notices: mpsc::Sender<Notice>,
+    /// What came before the supervisor did.
+    early: Option<mpsc::Receiver<Notice>>,
+    cgroup: Option<PathBuf>,
+}
+
+impl Notifier {
+    /// The socket's address, as services are told.
+    pub(crate) fn address(&self, tasks: &TaskTracker) -> io::Result<String> {
+        if let Some(address) = self.address.get() {
+            return Ok(address.clone());
+        }
+        let (address, socket) = open_socket()?;
+        let cancel = CancellationToken::new();
+        // Of two that come here at once, one takes its socket back.
+        if self.receiver.set(cancel.clone().drop_guard()).is_ok() {
+            tasks.spawn(receive(socket, Arc::clone(&self.listeners), cancel));
+            return Ok(self.address.get_or_init(|| address).clone());
+        }
+        Ok(self.address.wait().clone())
+    }
+
+    /// The notices of a leader's tree, those that came before this call as well.
+    pub(crate) fn listen(&self, leader: u32, cgroup: Option<PathBuf>) -> mpsc::Receiver<Notice> {
+        let mut listeners = self.listeners.lock();
+        let listener = listeners.entry(leader).or_insert_with(Listener::new);
+        listener.cgroup = cgroup;
+        match listener.early.take() {
+            Some(early) => early,
+            None => {
+                // A leftover of an earlier process with this number.
+                let (notices, received) = mpsc::channel(QUEUE);
+                listener.notices = notices;
+                received
+            }
+        }
+    }
+
+    pub(crate) fn forget(&self, leader: u32) {
+        self.listeners.lock().remove(&leader);
+    }
+}
+
+impl Listener {
+    fn new() -> Self {
+        let (notices, early) = mpsc::channel(QUEUE);
+        Self {
+            notices,
+            early: Some(early),
+            cgroup: None,
+        }
+    }
+}
+
+impl Listeners {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Listener>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deliver(&self, sender: u32, text: &str) {
+        let Some(leader) = leader_of(sender).or_else(|| self.leader_by_cgroup(sender)) else {
+            tracing::debug!(sender, "a notification from outside of every service");
+            return;
+        };
+        let mut listeners = self.lock();
+        let listener = listeners.entry(leader).or_insert_with(Listener::new);
+        for notice in parse(text) {
+            if let Err(error) = listener.notices.try_send(notice) {
+                tracing::warn!(sender, %error, "a notification is dropped");
+            }
+        }
+    }
+
+    fn leader_by_cgroup(&self, pid: u32) -> Option<u32> {
+        let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let group = Path::new(text.lines().find_map(|line| line.strip_prefix("0::/"))?);
+        let listeners = self.lock();
+        // The hall's group and the service's, at least, of which one may be below the other's.
+        group
+            .ancestors()
+            .filter(|group| group.components().count() >= 2)
+            .find_map(|group| {
+                let of_group = |listener: &Listener| {
+                    listener
+                        .cgroup
+                        .as_ref()
+                        .is_some_and(|folder| folder.ends_with(group))
+                };
+                listeners
+                    .iter()
+                    .find(|(_, listener)| of_group(listener))
+                    .map(|(leader, _)| *leader)
+            })
+    }
+}
+
+/// The leader among a process's session and ancestors.
+fn leader_of(pid: u32) -> Option<u32> {
+    let own = std::process::id();
+    LEADERS.with(|leaders| {
+        let mut pid = pid;
+        while pid > 1 && pid != own {
+            if leaders.contains(&pid) {
+                return Some(pid);
+            }
+            let stat = procfs::stat(pid)?;
+            if leaders.contains(&stat.session) {
+                return Some(stat.session);
+            }
+            pid = stat.parent;
+        }
+        None
+    })
+}
+
+/// A socket with a name that the kernel picks: unique, and gone with the socket.
+fn open_socket() -> io::Result<(String, UnixDatagram)> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+    setsockopt(&socket, PassCred, &true)?;
+    bind(socket.as_raw_fd(), &UnixAddr::new_unnamed())?;
+    let bound: UnixAddr = getsockname(socket.as_raw_fd())?;
+    let name = bound.as_abstract().unwrap_or_default();
+    let address = format!("@{}", String::from_utf8_lossy(name));
+    Ok((address, UnixDatagram::from_std(StdDatagram::from(socket))?))
+}
+
+async fn receive(socket: UnixDatagram, listeners: Arc<Listeners>, cancel: CancellationToken) {
+    loop {
+        let received = tokio::select! {
+            () = cancel.cancelled() => return,
+            received = socket.async_io(Interest::READABLE, || receive_one(&socket)) => received,
+        };
+        match received {
+            Ok(Some((sender, text))) => listeners.deliver(sender, &text),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "notifications can no longer be received");
+                return;
+            }
+        }
+    }
+}
+
+fn receive_one(socket: &UnixDatagram) -> io::Result<Option<(u32, String)>> {
+    let mut buffer = [0; MESSAGE];
+    let mut parts = [IoSliceMut::new(&mut buffer)];
+    // Room for nothing but the sender: descriptors that come along are closed by the kernel.
+    let mut control = cmsg_space!(UnixCredentials);
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
+    let length = message.bytes;
+    let sender = message.cmsgs()?.find_map(|part| match part {
+        ControlMessageOwned::ScmCredentials(sender) => u32::try_from(sender.pid()).ok(),
+        // What the kernel may add besides is not asked for.
+        _ => None,
+    });
+    Ok(sender.map(|sender| {
+        (
+            sender,
+            String::from_utf8_lossy(&buffer[..length]).into_owned(),
+        )
+    }))
+}
+
+fn parse(text: &str) -> impl Iterator<Item = Notice> {
+    text.lines().filter_map(|line| match line.split_once('=')? {
+        ("READY", "1") => Some(Notice::Ready),
+        ("RELOADING", "1") => Some(Notice::Reloading),
+        ("STOPPING", "1") => Some(Notice::Stopping),
+        ("WATCHDOG", "1") => Some(Notice::Watchdog),
+        ("STATUS", status) => Some(Notice::Status(status.to_owned())),
+        ("MAINPID", pid) => Some(Notice::MainPid(pid.parse().ok()?)),
+        ("EXTEND_TIMEOUT_USEC", micros) => Some(Notice::ExtendTimeout(Duration::from_micros(
+            micros.parse().ok()?,
+        ))),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Notice, parse};
+
+    #[test]
+    fn what_is_known_is_understood_and_the_rest_is_skipped() {
+        let text = "READY=1\nSTATUS=a = b\nX_MINE=1\nnonsense\nMAINPID=7\nMAINPID=x\nREADY=0\n\
+                    EXTEND_TIMEOUT_USEC=1500000\nSTOPPING=1\nRELOADING=1\nWATCHDOG=1";
+        let expected = [
+            Notice::Ready,
+            Notice::Status("a = b".to_owned()),
+            Notice::MainPid(7),
+            Notice::ExtendTimeout(Duration::from_millis(1500)),
+            Notice::Stopping,
+            Notice::Reloading,
+            Notice::Watchdog,
+        ];
+        assert!(parse(text).eq(expected));
+    }
+}
