@@ -1,6 +1,9 @@
 //! A stranger's program with a hall of its own: two services, one after the other, and their events.
 
-#![expect(clippy::print_stdout, reason = "an example talks to the person who runs it")]
+#![expect(
+    clippy::print_stdout,
+    reason = "an example talks to the person who runs it"
+)]
 
 use gladsheim_core::{
     Dependency, DependencyCondition, Gladsheim, GladsheimConfig, Result, ServiceDefinition,

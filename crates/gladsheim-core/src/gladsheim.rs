@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -23,7 +23,7 @@ use crate::{
     graph,
     ports::Orders,
     pump::Pump,
-    servants::Servants,
+    servants::{HallPorts, Servants},
 };
 
 /// Coordinates the four servants (specification: Integration, `Gladsheim`).
@@ -45,7 +45,8 @@ pub struct Gladsheim {
 /// How far the hall is between opening and end, and its tasks.
 #[derive(Debug)]
 struct Life {
-    opened: AtomicBool,
+    /// The services, until the hall is opened.
+    to_open: Mutex<Option<Vec<ServiceDefinition>>>,
     closing: AtomicBool,
     /// Set once everything has ended.
     closed: watch::Sender<bool>,
@@ -63,19 +64,29 @@ impl Gladsheim {
                 .map(|service| (service.name.clone(), service.path.clone())),
         );
         let directory = Arc::new(Directory::default());
-        let servants = Servants::real(&config, &directory);
+        let servants = Servants::real(&config, HallPorts::to(&directory));
         Self::assemble(config, servants, directory)
     }
 
-    /// A hall with servants of the caller's. They must send what they decide to this hall by its
-    /// methods; the real ones that [`new`](Self::new) makes do.
-    pub fn with_servants(config: GladsheimConfig, servants: Servants) -> Self {
-        Self::assemble(config, servants, Arc::new(Directory::default()))
+    /// A hall with servants of the caller's, who get the ports that lead back to this hall.
+    pub fn with_servants(
+        config: GladsheimConfig,
+        servants: impl FnOnce(HallPorts) -> Servants,
+    ) -> Self {
+        let directory = Arc::new(Directory::default());
+        let servants = servants(HallPorts::to(&directory));
+        Self::assemble(config, servants, directory)
     }
 
-    fn assemble(config: GladsheimConfig, servants: Servants, directory: Arc<Directory>) -> Self {
+    fn assemble(
+        mut config: GladsheimConfig,
+        servants: Servants,
+        directory: Arc<Directory>,
+    ) -> Self {
+        // The definitions move on to their actors: they are not kept twice.
+        let services = std::mem::take(&mut config.services);
         // Enough for a bring-up of everything, and never less than is useful.
-        let bus = EventBus::new((config.services.len() * 8).max(1024));
+        let bus = EventBus::new((services.len() * 8).max(1024));
         Self {
             thjalfi: Arc::clone(&servants.thjalfi),
             byggvir: Arc::clone(&servants.byggvir),
@@ -91,7 +102,7 @@ impl Gladsheim {
                 directory,
             },
             life: Arc::new(Life {
-                opened: AtomicBool::new(false),
+                to_open: Mutex::new(Some(services)),
                 closing: AtomicBool::new(false),
                 closed: watch::Sender::new(false),
                 tasks: TaskTracker::new(),
@@ -108,12 +119,20 @@ impl Gladsheim {
     /// `Config` for a cycle, an unknown dependency or a name that is there twice; `ResourceManager` for
     /// limits that make no sense; `NotOpen` if it was opened before. Nothing has been started then.
     pub async fn start(&self) -> Result<()> {
-        check(&self.config.services)?;
-        if self.life.opened.swap(true, Ordering::AcqRel) {
+        let services = {
+            let mut to_open = self
+                .life
+                .to_open
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            check(to_open.as_deref().unwrap_or_default())?;
+            to_open.take()
+        };
+        let Some(services) = services else {
             return Err(GladsheimError::NotOpen("it was opened before".to_owned()));
-        }
-        for service in &self.config.services {
-            self.add_service(Arc::new(service.clone()))?;
+        };
+        for service in services {
+            self.add_service(Arc::new(service))?;
         }
         let pump = Pump::new(self.hall.clone());
         self.life.tasks.spawn(pump.run(self.life.stop.clone()));

@@ -30,7 +30,7 @@ pub use crate::{
     gladsheim::Gladsheim,
     graph::find_cycle,
     request::{BringUpProgress, StartOverrides, StopOptions, WaitCondition},
-    servants::Servants,
+    servants::{HallPorts, Servants},
     status::ServiceStatus,
 };
 

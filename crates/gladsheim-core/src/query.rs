@@ -7,9 +7,18 @@ use roskva::{HealthUpdateStream, ServiceHealth};
 use skirnir::{ServiceMetadata, ServiceStatistics};
 use thjalfi::{LogQuery, LogStream};
 
-use crate::{Gladsheim, GladsheimError, Result, ServiceDefinition, ServiceStatus, Subscription};
+use crate::{
+    Gladsheim, GladsheimConfig, GladsheimError, Result, ServiceDefinition, ServiceStatus,
+    Subscription,
+};
 
 impl Gladsheim {
+    /// The configuration that the hall was made with; its services have moved on to
+    /// [`definition`](Self::definition).
+    pub fn config(&self) -> &GladsheimConfig {
+        &self.config
+    }
+
     /// Status of one service.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use byggvir::{ResourceManager, ResourceManagerApi, ResourceManagerPorts};
-use roskva::{HealthMonitor, HealthMonitorApi, MonitorPorts};
+use byggvir::{LimitHandler, ResourceManager, ResourceManagerApi, ResourceManagerPorts};
+use roskva::{HealthMonitor, HealthMonitorApi, MonitorPorts, RestartHandler};
 use skirnir::{ServiceRegistry, ServiceRegistryApi};
 use thjalfi::{ServiceLoader, ServiceLoaderApi};
 
@@ -12,6 +12,34 @@ use crate::{
     directory::Directory,
     ports::{LoaderLiveness, Orders},
 };
+
+/// What servants need from the hall that they serve: the ports of roskva and byggvir.
+#[derive(Clone)]
+pub struct HallPorts {
+    /// Carries out what roskva's restart policy decides.
+    pub restart: Arc<dyn RestartHandler>,
+    /// Carries out what byggvir's limits demand.
+    pub limits: Arc<dyn LimitHandler>,
+}
+
+impl HallPorts {
+    /// Ports that lead to the actors of `directory`.
+    pub(crate) fn to(directory: &Arc<Directory>) -> Self {
+        let orders = Arc::new(Orders {
+            directory: Arc::clone(directory),
+        });
+        Self {
+            restart: Arc::clone(&orders) as _,
+            limits: orders,
+        }
+    }
+}
+
+impl fmt::Debug for HallPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HallPorts").finish_non_exhaustive()
+    }
+}
 
 /// The four servants that a hall works with: the real ones, mocks, or a stranger's.
 #[derive(Clone)]
@@ -27,24 +55,21 @@ pub struct Servants {
 }
 
 impl Servants {
-    /// The real ones, with ports that lead to the actors of `directory`.
-    pub(crate) fn real(config: &GladsheimConfig, directory: &Arc<Directory>) -> Self {
-        let orders = Arc::new(Orders {
-            directory: Arc::clone(directory),
-        });
+    /// The real ones.
+    pub(crate) fn real(config: &GladsheimConfig, ports: HallPorts) -> Self {
         let thjalfi: Arc<dyn ServiceLoaderApi> =
             Arc::new(ServiceLoader::new(config.loader.clone()));
         let byggvir = ResourceManager::with_ports(
             config.resources.clone(),
             ResourceManagerPorts {
-                limit_handler: Some(Arc::clone(&orders) as _),
+                limit_handler: Some(ports.limits),
                 ..ResourceManagerPorts::default()
             },
         );
         let roskva = HealthMonitor::with_ports(
             config.health.clone(),
             MonitorPorts {
-                restart: Some(orders),
+                restart: Some(ports.restart),
                 liveness: Some(Arc::new(LoaderLiveness(Arc::clone(&thjalfi)))),
                 ..MonitorPorts::default()
             },

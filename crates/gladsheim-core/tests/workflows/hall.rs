@@ -108,7 +108,7 @@ pub(crate) async fn open(services: Vec<ServiceDefinition>) -> (Gladsheim, Arc<Sc
         services,
         ..GladsheimConfig::default()
     };
-    let hall = Gladsheim::with_servants(config, servants);
+    let hall = Gladsheim::with_servants(config, |_ports| servants);
     hall.start().await.expect("opens");
     script.calls.lock().unwrap().clear();
     (hall, script)
