@@ -166,20 +166,31 @@ impl Supervisor {
         on_timeout: OnTimeout,
         leader_ended: bool,
     ) -> Phase {
+        // Without one where the time is beyond what a clock can tell.
+        let deadline = Instant::now().checked_add(grace);
         match phase {
             Phase::Killing => Phase::Killing,
             // The rest of the tree of a leader that ended by itself is being killed already.
             Phase::Running if leader_ended => Phase::Running,
-            Phase::Running | Phase::Stopping { .. } => {
+            Phase::Running => {
                 self.signal_leader(self.stop_signal);
                 // A stopped process acts upon nothing but SIGKILL until it goes on.
                 self.signal_leader(Signal::Continue);
                 Phase::Stopping {
-                    // Without one where the time is beyond what a clock can tell.
-                    deadline: Instant::now().checked_add(grace),
+                    deadline,
                     on_timeout,
                 }
             }
+            // Of several callers, the one with the least patience counts.
+            Phase::Stopping {
+                deadline: earlier, ..
+            } => Phase::Stopping {
+                deadline: match (deadline, earlier) {
+                    (Some(deadline), Some(earlier)) => Some(deadline.min(earlier)),
+                    (deadline, earlier) => deadline.or(earlier),
+                },
+                on_timeout,
+            },
         }
     }
 

@@ -1,4 +1,26 @@
 //! Thjalfi, the service loader: turns a service name into a running process and back.
+//!
+//! # Theory of operation
+//!
+//! Every running service has exactly one supervisor task, and that task is the only owner of the
+//! child process: it alone reaps it, moves it through stop and kill, reads its output and publishes
+//! its end. Everything else holds a [`ServiceProcess`], a cheap handle that observes. Signals go
+//! through pidfds only, so they never reach a stranger that got the same number.
+//!
+//! A process is started by `clone3` straight into its cgroup. The child shares memory with this
+//! process until `exec`, so a start costs no copy, and a failure of any stage comes back with its
+//! errno before [`ServiceLoader::launch_service`] returns.
+//!
+//! A run ends in this order: the leader is reaped; what is left of its tree is signalled or killed and
+//! gone; the rest of its output is written; the `post_stop` command has run; the name is free;
+//! [`ServiceProcess::exited`] returns; [`ProcessEvent::Exited`] is told. So whoever awaits the exit
+//! can start the next run at once.
+//!
+//! In session containment this process becomes a subreaper, and the variable `GLADSHEIM_RUN` marks
+//! what belongs to a run. Children of other parts of the program are left alone as long as they stay
+//! in the program's own session.
+//!
+//! Depend on [`ServiceLoaderApi`]; construct [`ServiceLoader`].
 
 pub use crate::{
     api::ServiceLoaderApi,

@@ -71,6 +71,8 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if self.config.kill_on_drop {
             self.abandoned.cancel();
+            // The runtime may be ending as well, and the supervisors with it.
+            self.slots.kill_all();
         }
     }
 }

@@ -72,6 +72,14 @@ impl Log {
         self.lock().rotation = rotation;
     }
 
+    /// Gives the descriptor back until the next line, and reports what was dropped up to now.
+    pub(crate) fn close(&self) {
+        let mut current = self.lock();
+        current.file = None;
+        current.reported = None;
+        self.report(&mut current);
+    }
+
     pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
         self.written.subscribe()
     }

@@ -11,13 +11,14 @@ use std::{
     io::{self, ErrorKind},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+        unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt},
     },
     path::Path,
     sync::Arc,
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
     sys::stat::Mode,
     unistd::{Gid, Uid, chown, mkfifo},
@@ -98,15 +99,18 @@ impl Output {
             () = self.stdout.readable() => &mut self.stdout,
             () = self.stderr.readable() => &mut self.stderr,
         };
-        source.read(&self.log, &mut self.pattern).matched
+        source
+            .read(How::WhenReady, &self.log, &mut self.pattern)
+            .matched
     }
 
     /// Reads what is in the pipes, after the end of all that wrote to them.
     pub(crate) fn drain(&mut self) {
         for source in [&mut self.stdout, &mut self.stderr] {
-            while source.read(&self.log, &mut self.pattern).more {}
+            while source.read(How::AtOnce, &self.log, &mut self.pattern).more {}
             source.finish(&self.log);
         }
+        self.log.close();
     }
 }
 
@@ -116,6 +120,13 @@ pub(crate) async fn pumped(output: &mut Option<Output>) -> bool {
         Some(output) => output.pump().await,
         None => future::pending().await,
     }
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    WhenReady,
+    /// At the end of a run, tokio may not have heard yet of the last bytes.
+    AtOnce,
 }
 
 struct Read {
@@ -140,30 +151,33 @@ impl Source {
         }
     }
 
-    fn read(&mut self, log: &Log, pattern: &mut Option<Regex>) -> Read {
+    /// Reads what is there, at most one chunk.
+    fn read(&mut self, how: How, log: &Log, pattern: &mut Option<Regex>) -> Read {
         BUFFER.with_borrow_mut(|buffer| {
-            let result = match &self.pipe {
-                Some(pipe) => pipe.try_read(buffer),
-                None => Ok(0),
-            };
-            match result {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => Read {
-                    matched: false,
-                    more: false,
-                },
-                // An error of a pipe is its end as well.
-                Ok(0) | Err(_) => {
-                    self.finish(log);
-                    Read {
-                        matched: false,
-                        more: false,
-                    }
+            let result = match (&self.pipe, how) {
+                (None, _) => Ok(0),
+                (Some(pipe), How::WhenReady) => pipe.try_read(buffer),
+                (Some(pipe), How::AtOnce) => {
+                    nix::unistd::read(pipe.as_fd(), buffer).map_err(io::Error::from)
                 }
-                Ok(length) => Read {
-                    matched: self.take(&buffer[..length], log, pattern),
-                    more: true,
-                },
+            };
+            let mut read = Read {
+                matched: false,
+                more: true,
+            };
+            match result.map_err(|error| error.kind()) {
+                Ok(length) if length > 0 => {
+                    read.matched = self.take(&buffer[..length], log, pattern);
+                }
+                Err(ErrorKind::Interrupted) => {}
+                Err(ErrorKind::WouldBlock) => read.more = false,
+                // An error of a pipe is its end as well.
+                Ok(_) | Err(_) => {
+                    self.finish(log);
+                    read.more = false;
+                }
             }
+            read
         })
     }
 
@@ -221,9 +235,20 @@ impl Source {
 
 /// The reading end for us and the end for the service.
 fn open_fifo(path: &Path, owner: Option<&Identity>) -> io::Result<(pipe::Receiver, OwnedFd)> {
-    match mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
+    let make = || mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR);
+    let made = match (make(), path.parent()) {
+        (Err(Errno::ENOENT), Some(folder)) => {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o750)
+                .create(folder)?;
+            make()
+        }
+        (made, _) => made,
+    };
+    match made {
         Ok(()) => {}
-        Err(nix::Error::EEXIST) if fs::symlink_metadata(path)?.file_type().is_fifo() => {}
+        Err(Errno::EEXIST) if fs::symlink_metadata(path)?.file_type().is_fifo() => {}
         Err(errno) => return Err(errno.into()),
     }
     let options = |write| {

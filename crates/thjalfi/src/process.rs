@@ -123,6 +123,15 @@ impl ServiceProcess {
         self.shared.leader.signal(signal)
     }
 
+    /// Kills what can be killed at once; the supervisor, if it still lives, sees to the rest.
+    pub(crate) fn kill(&self) {
+        // Either fails only where there is nothing left to be killed.
+        let _ = self.shared.leader.signal(Signal::Kill);
+        if let Some(cgroup) = &self.shared.cgroup {
+            let _ = std::fs::write(cgroup.join("cgroup.kill"), "1");
+        }
+    }
+
     /// Whether the leader still runs.
     pub fn is_alive(&self) -> bool {
         self.shared.exit.borrow().is_none()

@@ -196,6 +196,15 @@ impl Slots {
         }
     }
 
+    /// Kills all that runs, as far as that is possible without waiting.
+    pub(crate) fn kill_all(&self) {
+        for slot in self.lock().values() {
+            if let Slot::Running(run) = slot {
+                run.process.kill();
+            }
+        }
+    }
+
     /// Gives the name back after the end of the run with this pid.
     pub(crate) fn free(&self, service_name: &str, pid: u32) {
         let mut slots = self.lock();
