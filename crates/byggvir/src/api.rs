@@ -113,6 +113,9 @@ pub trait ResourceManagerExt: ResourceManagerApi {
 impl<T: ResourceManagerApi + ?Sized> ResourceManagerExt for T {}
 
 /// What the manager needs from its owner: to act on a service that exceeds a limit.
+///
+/// Each call has a task of its own, so a slow one never delays sampling; it is not cancelled when
+/// monitoring stops. The violation may be some milliseconds old: the service may have ended since.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait LimitHandler: Send + Sync + 'static {

@@ -45,6 +45,8 @@ mod api;
 mod battery;
 mod config;
 mod enforce;
+#[cfg(test)]
+mod enforce_test;
 mod error;
 mod event;
 pub mod limits;
@@ -57,6 +59,8 @@ mod sampler;
 mod table;
 mod teller;
 mod usage;
+#[cfg(test)]
+mod world;
 
 /// Generated mocks of this crate's traits, for the tests of dependent crates.
 #[cfg(any(test, feature = "mock"))]
@@ -73,3 +77,8 @@ pub mod mock {
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -159,7 +159,10 @@ impl Meter {
                 usage
             }
             Err(error) => {
-                tracing::warn!(%error, "the machine's usage cannot be read");
+                // Once, not in every round.
+                if before.is_some() {
+                    tracing::warn!(%error, "the machine's usage cannot be read any more");
+                }
                 before.map(|(_, usage)| usage).unwrap_or_default()
             }
         }

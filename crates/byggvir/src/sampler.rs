@@ -89,3 +89,7 @@ impl Sampler {
         inner.teller.send(event);
     }
 }
+
+#[cfg(test)]
+#[path = "sampler_test.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Trees with a cgroup of their own that has the memory controller: the kernel has done the sums.
 
 use std::{
-    collections::{HashMap, hash_map},
+    collections::HashMap,
     fs::File,
     io,
     path::Path,
@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use super::{
     SystemProbe, SystemSample, TrackedTree, TreeSample,
     stat::{keyed, number, words},
-    system::{Machine, read},
+    system::{Machine, most_descriptors, read},
     tree_has_ended,
 };
 use crate::ProcessTree;
@@ -25,9 +25,11 @@ pub(super) const GONE: i32 = Errno::ENODEV as i32;
 ///
 /// Memory is `memory.current` less `inactive_file`, the working set; it holds page tables, kernel
 /// memory and active page cache too. CPU is `usage_usec` of `cpu.stat`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CgroupProbe {
     runs: HashMap<u64, CgroupFiles>,
+    /// Most descriptors in `runs`; what is beyond is opened for each reading.
+    max_open: usize,
     machine: Machine,
     buffer: Vec<u8>,
 }
@@ -42,7 +44,12 @@ struct CgroupFiles {
 impl CgroupProbe {
     /// Opens nothing yet.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            runs: HashMap::new(),
+            max_open: most_descriptors(),
+            machine: Machine::default(),
+            buffer: Vec::new(),
+        }
     }
 
     /// Whether a tree can be measured: it has a cgroup with the memory controller.
@@ -53,7 +60,15 @@ impl CgroupProbe {
     }
 }
 
+impl Default for CgroupProbe {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl CgroupFiles {
+    const COUNT: usize = 3;
+
     fn open(folder: &Path) -> io::Result<Self> {
         Ok(Self {
             memory: File::open(folder.join("memory.current"))?,
@@ -83,16 +98,21 @@ impl SystemProbe for CgroupProbe {
     fn sample(&mut self, trees: &[TrackedTree]) -> Vec<io::Result<TreeSample>> {
         let sample = |TrackedTree { run, tree }: &TrackedTree| {
             let folder = tree.cgroup.as_deref().ok_or(io::ErrorKind::Unsupported)?;
-            let files = match self.runs.entry(*run) {
-                hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                hash_map::Entry::Vacant(entry) => entry.insert(CgroupFiles::open(folder)?),
+            let sample = match self.runs.get(run) {
+                Some(files) => files.sample(&mut self.buffer),
+                None => {
+                    let files = CgroupFiles::open(folder)?;
+                    let sample = files.sample(&mut self.buffer);
+                    if (self.runs.len() + 1) * CgroupFiles::COUNT <= self.max_open {
+                        self.runs.insert(*run, files);
+                    }
+                    sample
+                }
             };
-            files
-                .sample(&mut self.buffer)
-                .map_err(|error| match error.raw_os_error() {
-                    Some(GONE) => tree_has_ended(),
-                    _ => error,
-                })
+            sample.map_err(|error| match error.raw_os_error() {
+                Some(GONE) => tree_has_ended(),
+                _ => error,
+            })
         };
         trees.iter().map(sample).collect()
     }
@@ -103,5 +123,67 @@ impl SystemProbe for CgroupProbe {
 
     fn system(&mut self) -> io::Result<SystemSample> {
         self.machine.sample(&mut self.buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use super::*;
+
+    /// A folder with the files of a cgroup, which the kernel of this host may not offer.
+    fn cgroup() -> (tempfile::TempDir, TrackedTree) {
+        let folder = tempfile::tempdir().expect("is made");
+        for (file, text) in [
+            ("memory.current", "5000000\n"),
+            (
+                "memory.stat",
+                "anon 1\ninactive_file 1000000\nactive_file 7\n",
+            ),
+            ("cpu.stat", "usage_usec 1500000\nuser_usec 1\n"),
+        ] {
+            fs::write(folder.path().join(file), text).expect("is written");
+        }
+        let cgroup = Some(folder.path().to_owned());
+        let tracked = TrackedTree {
+            run: 1,
+            tree: Arc::new(ProcessTree { pid: 1, cgroup }),
+        };
+        (folder, tracked)
+    }
+
+    #[test]
+    fn working_set_and_cpu_time_are_read() {
+        let (folder, tracked) = cgroup();
+        assert!(CgroupProbe::covers(&tracked.tree));
+        let mut probe = CgroupProbe::new();
+        // Once with the descriptors kept, once opened anew.
+        for max_open in [3, 2] {
+            probe.max_open = max_open;
+            let sample = probe
+                .sample(std::slice::from_ref(&tracked))
+                .pop()
+                .expect("one answer");
+            let sample = sample.expect("is measured");
+            assert_eq!(sample.memory_bytes, 4_000_000);
+            assert_eq!(sample.cpu_time, Duration::from_millis(1500));
+            assert_eq!(probe.runs.len(), usize::from(max_open == 3));
+            probe.forget(1);
+        }
+        drop(folder);
+        let gone = probe.sample(&[tracked]).pop().expect("one answer");
+        assert_eq!(gone.expect_err("is gone").kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn folder_without_memory_controller_is_left_to_others() {
+        let folder = tempfile::tempdir().expect("is made");
+        let cgroup = Some(folder.path().to_owned());
+        assert!(!CgroupProbe::covers(&ProcessTree { pid: 1, cgroup }));
+        assert!(!CgroupProbe::covers(&ProcessTree {
+            pid: 1,
+            cgroup: None
+        }));
     }
 }

@@ -7,11 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use nix::{errno::Errno, sys::resource, unistd::SysconfVar};
+use nix::{errno::Errno, unistd::SysconfVar};
 
 use super::{
     stat::{Stat, Statm, keyed, parse_stat, parse_statm},
-    system::read,
+    system::{most_descriptors, read},
 };
 
 /// What the members of all trees share.
@@ -28,9 +28,6 @@ pub(super) struct Proc {
 
 impl Proc {
     pub(super) fn new(root: PathBuf) -> Self {
-        // A quarter of what the process may open, so that plenty is left for its real work.
-        let soft_limit =
-            resource::getrlimit(resource::Resource::RLIMIT_NOFILE).map(|(soft, _)| soft);
         let page_bytes = nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
         Self {
             root,
@@ -39,21 +36,25 @@ impl Proc {
                 .and_then(|bytes| u64::try_from(bytes).ok())
                 .unwrap_or(4096),
             permits: Arc::new(()),
-            max_open: usize::try_from(soft_limit.unwrap_or(1024) / 4).unwrap_or(usize::MAX),
+            max_open: most_descriptors(),
         }
     }
 
     /// Reads `/proc/PID/stat` through a descriptor opened for it.
     pub(super) fn stat(&mut self, pid: u32) -> io::Result<Stat> {
-        let stat = self.open(pid, "stat")?;
-        parse_stat(read(&stat, &mut self.buffer)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        let file = self.open(pid, "stat")?;
+        self.stat_from(&file)
+    }
+
+    fn stat_from(&mut self, file: &File) -> io::Result<Stat> {
+        parse_stat(read(file, &mut self.buffer)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     fn open(&self, pid: u32, file: &str) -> io::Result<File> {
         File::open(self.root.join(format!("{pid}/{file}")))
     }
 
-    fn statm(&mut self, file: &File) -> io::Result<Statm> {
+    fn statm_from(&mut self, file: &File) -> io::Result<Statm> {
         parse_statm(read(file, &mut self.buffer)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
@@ -93,6 +94,15 @@ enum Source {
     Anew,
 }
 
+/// Whether the CPU time that a process has used before it is taken in counts at its first reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Past {
+    /// It was born since the last look, so all its time is of this interval.
+    Counts,
+    /// It is older, and was found late.
+    IsOver,
+}
+
 /// What one reading adds to the sums of a tree.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
@@ -105,19 +115,28 @@ pub(super) struct Reading {
 }
 
 impl Member {
-    /// Takes in a process, with its first `stat`; its times before count at the first reading.
-    pub(super) fn new(proc: &mut Proc, pid: u32, memory_only: bool) -> io::Result<Self> {
+    /// Takes in a process.
+    pub(super) fn new(
+        proc: &mut Proc,
+        pid: u32,
+        memory_only: bool,
+        past: Past,
+    ) -> io::Result<Self> {
         let stat = proc.stat(pid)?;
         let source = match proc.permit() {
             Some(permit) if memory_only => Source::Statm(proc.open(pid, "statm")?, permit),
             Some(permit) => Source::Stat(proc.open(pid, "stat")?, permit),
             None => Source::Anew,
         };
+        let (own_ticks, reaped_ticks) = match past {
+            Past::Counts => (0, 0),
+            Past::IsOver => (stat.own_ticks, stat.reaped_ticks),
+        };
         Ok(Self {
             pid,
             source,
-            own_ticks: 0,
-            reaped_ticks: 0,
+            own_ticks,
+            reaped_ticks,
             started: stat.started,
             resident: 0,
             pages: Statm::default(),
@@ -130,19 +149,8 @@ impl Member {
     ///
     /// # Errors
     ///
-    /// `NotFound` once the process is reaped; otherwise what the system said.
+    /// What the system said; [`is_gone`] knows a process that is reaped.
     pub(super) fn measure(&mut self, proc: &mut Proc, thoroughly: bool) -> io::Result<Reading> {
-        self.read_counters(proc, thoroughly).map_err(|error| {
-            let gone = error.raw_os_error() == Some(Errno::ESRCH as i32);
-            if gone {
-                io::ErrorKind::NotFound.into()
-            } else {
-                error
-            }
-        })
-    }
-
-    fn read_counters(&mut self, proc: &mut Proc, thoroughly: bool) -> io::Result<Reading> {
         let mut reading = Reading {
             alive: true,
             private_bytes: 0,
@@ -152,11 +160,11 @@ impl Member {
         };
         let stat = match &self.source {
             Source::Statm(file, _) => {
-                self.pages = proc.statm(file)?;
+                self.pages = proc.statm_from(file)?;
                 reading.alive = self.pages.resident > 0;
                 None
             }
-            Source::Stat(file, _) => parse_stat(read(file, &mut proc.buffer)?),
+            Source::Stat(file, _) => Some(proc.stat_from(file)?),
             Source::Anew => Some(proc.stat(self.pid)?),
         };
         if let Some(stat) = stat {
@@ -173,7 +181,7 @@ impl Member {
                 self.pages = Statm::default();
             } else if thoroughly || stat.resident != self.resident {
                 let file = proc.open(self.pid, "statm")?;
-                self.pages = proc.statm(&file)?;
+                self.pages = proc.statm_from(&file)?;
                 self.resident = stat.resident;
             }
         }
@@ -201,6 +209,11 @@ impl Member {
         }
         Ok(())
     }
+}
+
+/// Whether an error says that the process is reaped: its folder is gone, or what was open leads nowhere.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
 }
 
 /// The processes that a cgroup and the cgroups below it list.

@@ -19,7 +19,7 @@ use std::{
 
 use super::{
     SystemProbe, SystemSample, TrackedTree, TreeSample, cgroup,
-    member::{Member, Proc, cgroup_members},
+    member::{self, Member, Past, Proc, cgroup_members},
     stat::{Stat, keyed, words},
     system::{Machine, read, ticks_per_second, ticks_to_time},
     tree_has_ended,
@@ -81,30 +81,37 @@ impl ProcfsProbe {
         }
     }
 
-    fn take_in(&mut self, tracked: &TrackedTree) {
+    /// Begins to measure a tree, if it is new.
+    fn take_in(&mut self, tracked: &TrackedTree) -> io::Result<()> {
         if self.groups.contains_key(&tracked.run) {
-            return;
+            return Ok(());
         }
         let tree = Arc::clone(&tracked.tree);
-        let cpu_stat = tree
-            .cgroup
-            .as_ref()
-            .and_then(|folder| File::open(folder.join("cpu.stat")).ok());
-        let mut group = Group {
+        let cgroup = tree.cgroup.as_ref();
+        let cpu_stat = cgroup.and_then(|folder| File::open(folder.join("cpu.stat")).ok());
+        let members = match Member::new(&mut self.proc, tree.pid, cpu_stat.is_some(), Past::Counts)
+        {
+            Ok(leader) => vec![leader],
+            // Its cgroup may still list others.
+            Err(error) if member::is_gone(&error) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let group = Group {
             tree,
-            members: Vec::new(),
+            members,
             cpu_stat,
             ticks: 0,
         };
-        group.add(&mut self.proc, tracked.tree.pid);
         self.groups.insert(tracked.run, group);
         self.new_trees = true;
+        Ok(())
     }
 
     /// Finds new members. Returns whether everything was looked at.
     fn discover(&mut self) -> io::Result<bool> {
-        let loadavg = fs::read(self.proc.root.join("loadavg"))?;
+        let loadavg = fs::read(self.proc.root.join("loadavg")).unwrap_or_default();
         let last_pid = words(&loadavg).last().map(<[u8]>::to_vec);
+        // Where it does not tell, there may be a new one in every round.
         let forked = last_pid.is_none() || last_pid != self.last_pid;
         self.last_pid = last_pid;
         self.forked |= forked;
@@ -135,7 +142,7 @@ impl ProcfsProbe {
                 let listed = group.tree.cgroup.as_deref().map(cgroup_members);
                 for pid in listed.unwrap_or_default() {
                     owners.entry(pid).or_insert_with(|| {
-                        group.add(&mut self.proc, pid);
+                        group.add(&mut self.proc, pid, Past::IsOver);
                         run
                     });
                 }
@@ -153,13 +160,14 @@ impl ProcfsProbe {
         pids.sort_unstable();
         let mut strangers = Vec::new();
         for &pid in &pids {
-            let looked_at = !thorough && self.seen.binary_search(&pid).is_ok();
-            if looked_at || owners.contains_key(&pid) {
+            let seen = self.seen.binary_search(&pid).is_ok();
+            if (seen && !thorough) || owners.contains_key(&pid) {
                 continue;
             }
             // One that is gone already is nobody's.
             if let Ok(stat) = self.proc.stat(pid) {
-                strangers.push((pid, stat));
+                let past = if seen { Past::IsOver } else { Past::Counts };
+                strangers.push((pid, stat, past));
             }
         }
         self.seen = pids;
@@ -169,7 +177,7 @@ impl ProcfsProbe {
 
     /// Gives strangers to the trees of their session or parent, until nothing changes any more: a
     /// child may be listed before its parent.
-    fn claim(&mut self, mut strangers: Vec<(u32, Stat)>, mut owners: HashMap<u32, u64>) {
+    fn claim(&mut self, mut strangers: Vec<(u32, Stat, Past)>, mut owners: HashMap<u32, u64>) {
         let living = self
             .groups
             .iter()
@@ -178,13 +186,13 @@ impl ProcfsProbe {
             living.map(|(&run, group)| (group.tree.pid, run)).collect();
         loop {
             let before = strangers.len();
-            strangers.retain(|(pid, stat)| {
+            strangers.retain(|(pid, stat, past)| {
                 let owner = owners
                     .get(&stat.parent)
                     .or_else(|| sessions.get(&stat.session));
                 let Some(&run) = owner else { return true };
                 if let Some(group) = self.groups.get_mut(&run) {
-                    group.add(&mut self.proc, *pid);
+                    group.add(&mut self.proc, *pid, *past);
                 }
                 owners.insert(*pid, run);
                 false
@@ -203,9 +211,9 @@ impl Default for ProcfsProbe {
 }
 
 impl Group {
-    fn add(&mut self, proc: &mut Proc, pid: u32) {
+    fn add(&mut self, proc: &mut Proc, pid: u32, past: Past) {
         // One that is gone already is not missed: whoever reaped it has its times.
-        if let Ok(member) = Member::new(proc, pid, self.cpu_stat.is_some()) {
+        if let Ok(member) = Member::new(proc, pid, self.cpu_stat.is_some(), past) {
             self.members.push(member);
         }
     }
@@ -232,7 +240,7 @@ impl Group {
                     reaped_ticks += reading.reaped_ticks;
                     true
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(error) if member::is_gone(&error) => {
                     departed_ticks += member.own_ticks + member.reaped_ticks;
                     false
                 }
@@ -271,22 +279,22 @@ impl Group {
 
 impl SystemProbe for ProcfsProbe {
     fn sample(&mut self, trees: &[TrackedTree]) -> Vec<io::Result<TreeSample>> {
-        for tracked in trees {
-            self.take_in(tracked);
-        }
+        let taken_in: Vec<io::Result<()>> =
+            trees.iter().map(|tracked| self.take_in(tracked)).collect();
         let thoroughly = self.discover().unwrap_or_else(|error| {
             // The members that are known can still be measured.
             tracing::warn!(%error, "cannot walk /proc");
             false
         });
-        let sample = |tracked: &TrackedTree| {
+        let sample = |(tracked, taken_in): (&TrackedTree, io::Result<()>)| {
+            taken_in?;
             let group = self
                 .groups
                 .get_mut(&tracked.run)
                 .ok_or_else(tree_has_ended)?;
             group.sample(&mut self.proc, self.ticks_per_second, thoroughly)
         };
-        trees.iter().map(sample).collect()
+        trees.iter().zip(taken_in).map(sample).collect()
     }
 
     fn forget(&mut self, run: u64) {

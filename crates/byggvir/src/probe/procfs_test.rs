@@ -317,6 +317,48 @@ fn time_never_falls_when_a_stranger_reaps() {
 }
 
 #[test]
+fn old_process_found_late_brings_no_old_time() {
+    let mut world = World::new();
+    world.put(
+        100,
+        Fake {
+            session: 100,
+            own_ticks: 7,
+            ..PLAIN
+        },
+    );
+    world.put(
+        101,
+        Fake {
+            own_ticks: 5000,
+            ..PLAIN
+        },
+    );
+    assert_eq!(world.ticks(100), 7);
+    // It was seen as a stranger before it became one of the session; the next thorough walk finds it.
+    world.put(
+        101,
+        Fake {
+            session: 100,
+            own_ticks: 5003,
+            ..PLAIN
+        },
+    );
+    world.fork_count(102);
+    world.probe.last_thorough = None;
+    assert_eq!(world.ticks(100), 7);
+    world.put(
+        101,
+        Fake {
+            session: 100,
+            own_ticks: 5013,
+            ..PLAIN
+        },
+    );
+    assert_eq!(world.ticks(100), 17);
+}
+
+#[test]
 fn number_that_passed_to_another_process_is_not_ours() {
     let mut world = World::new();
     world.put(

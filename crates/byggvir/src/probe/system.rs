@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::resource::{Resource, getrlimit};
+
 use super::{
     SystemSample,
     stat::{keyed, number, words},
@@ -86,6 +88,13 @@ fn busy_ticks(stat: &[u8]) -> Option<(u64, usize)> {
     let (irq, soft_irq) = (next(), next());
     // Guest time is part of user time; stolen time was somebody else's.
     Some((user + nice + system + irq + soft_irq, lines.count()))
+}
+
+/// Most descriptors that a backend keeps open: a quarter of what the process may, so that plenty is
+/// left for its real work.
+pub(super) fn most_descriptors() -> usize {
+    let soft_limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    usize::try_from(soft_limit / 4).unwrap_or(usize::MAX)
 }
 
 pub(super) fn ticks_per_second() -> u64 {

@@ -69,7 +69,7 @@ pub(crate) struct Burden {
     child: Child,
     pub(crate) input: Option<ChildStdin>,
     pub(crate) output: BufReader<ChildStdout>,
-    pub(crate) cgroup: Option<PathBuf>,
+    cgroup: Option<PathBuf>,
 }
 
 impl Burden {
@@ -155,10 +155,6 @@ impl Drop for Burden {
             // It may have ended in this very moment.
             let _ = self.output.read_to_end(&mut Vec::new());
             let _ = self.child.wait();
-        }
-        if let Some(folder) = &self.cgroup {
-            // A helper that panicked may have left a child in it; the folder's name tells whose it is.
-            let _ = fs::remove_dir(folder);
         }
     }
 }

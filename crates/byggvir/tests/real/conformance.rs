@@ -14,6 +14,7 @@ use std::{
 
 use byggvir::{
     CgroupProbe, HostProbe, ProcfsProbe, SysinfoProbe, SystemProbe, TrackedTree, TreeSample,
+    pressure::{PressureKind, read_pressure},
 };
 
 use crate::burden::{Burden, MIB};
@@ -54,6 +55,15 @@ impl Backend {
             }
             assert!(Instant::now() < deadline, "{}: {sample:?}", self.name);
             std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.cgroup {
+            // A test may have removed it, or have failed and left somebody in it.
+            let _ = fs::remove_dir(folder);
         }
     }
 }
@@ -209,7 +219,7 @@ fn ended_tree_has_no_numbers() {
         backend.sample(burden).expect("is measured");
         burden.end();
         if backend.name == "cgroup" {
-            fs::remove_dir(burden.cgroup.as_ref().expect("has one")).expect("is empty");
+            fs::remove_dir(backend.cgroup.as_ref().expect("has one")).expect("is empty");
         }
         let error = backend.sample(burden).expect_err("has ended");
         assert_eq!(
@@ -259,5 +269,15 @@ fn machine_is_measured() {
         );
         let later = probe.system().expect("is measured again");
         assert!(later.cpu_time >= sample.cpu_time, "{probe:?}: {later:?}");
+    }
+}
+
+#[test]
+fn pressure_of_the_machine_is_read() {
+    for kind in [PressureKind::Cpu, PressureKind::Memory, PressureKind::Io] {
+        match read_pressure(kind, None) {
+            Ok(pressure) => assert!((0.0..=100.0).contains(&pressure.some.avg10), "{pressure:?}"),
+            Err(error) => println!("skipped: {}: {error}", kind.as_str()),
+        }
     }
 }
