@@ -1,19 +1,26 @@
 //! Command check: healthy if the command exits with code 0.
 //!
-//! The command leads a process group of its own. The group is killed while its leader is not yet
-//! reaped (so the number is still ours) however the check ends: by exit, so that nothing stays behind
-//! of `sleep 10 & exit 1`, or by being dropped at the timeout.
+//! The command leads a process group of its own. However the check ends, by the command's exit or by
+//! being dropped at the timeout, the whole group is killed while its leader is not yet reaped (so its
+//! number is still ours), and then reaped whole: where this process is a subreaper, what the command
+//! left behind (`sleep 10 & exit 1`) has become our child.
 
 use std::{
     io,
-    process::{ExitStatus, Stdio},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Command, ExitStatus, Stdio},
+    thread,
 };
 
-use nix::{sys::signal, unistd::Pid};
-use tokio::{
-    net::unix::pipe,
-    process::{Child, Command},
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::{self, Signal},
+        wait::{WaitStatus, waitpid},
+    },
+    unistd::Pid,
 };
+use tokio::{net::unix::pipe, sync::oneshot};
 
 use crate::probe::{ProbeOutcome, pidfd::PidFd, tail::Tail};
 
@@ -41,17 +48,19 @@ pub(crate) async fn check(command: &[String]) -> ProbeOutcome {
 
 async fn run(program: &str, arguments: &[String], tail: &mut Tail) -> io::Result<ExitStatus> {
     let (reader, writer) = io::pipe()?;
+    let output = pipe::Receiver::from_owned_fd(reader.into())?;
     let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer)
         .process_group(0)
-        .kill_on_drop(true)
         .spawn()?;
-    let mut group = Group { child };
-    let output = pipe::Receiver::from_owned_fd(reader.into())?;
-    let ended = PidFd::open(group.child.id().unwrap_or(0))?;
+    let pid = child.id();
+    let mut group = Group {
+        leader: i32::try_from(pid).ok().map(Pid::from_raw),
+    };
+    let ended = PidFd::open(pid)?;
     let mut open = true;
     loop {
         tokio::select! {
@@ -65,9 +74,9 @@ async fn run(program: &str, arguments: &[String], tail: &mut Tail) -> io::Result
             }
         }
     }
-    group.kill();
+    let status = group.end();
     read(&output, tail)?;
-    group.child.wait().await
+    status.await.map_err(io::Error::other)?
 }
 
 /// Reads what is there, within reason; false at the end of the output.
@@ -84,25 +93,58 @@ fn read(output: &pipe::Receiver, tail: &mut Tail) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Owner of the command's process group. Dropping it kills the whole group; tokio reaps the leader.
+/// Owner of the command's process group. Dropping it kills and reaps the whole group.
 struct Group {
-    child: Child,
+    /// `None` once the group has been given to its reaper.
+    leader: Option<Pid>,
 }
 
 impl Group {
-    fn kill(&self) {
-        // `id` is `None` once the child is reaped: from then on the number may be somebody else's.
-        let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) else {
-            return;
-        };
-        if let Err(error) = signal::killpg(Pid::from_raw(pid), signal::Signal::SIGKILL) {
-            tracing::warn!(pid, %error, "a check's process group could not be killed");
+    /// Kills the group; the leader's status follows when all of it is reaped.
+    fn end(&mut self) -> oneshot::Receiver<io::Result<ExitStatus>> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(leader) = self.leader.take() {
+            if let Err(error) = signal::killpg(leader, Signal::SIGKILL) {
+                tracing::warn!(%leader, %error, "a check's process group could not be killed");
+            }
+            // A thread of its own, for some milliseconds: a process that not even SIGKILL ends at once
+            // must hold up neither a check nor the end of the runtime.
+            let reaper = thread::Builder::new().name("roskva-reaper".to_owned());
+            let reaping = reaper.spawn(move || {
+                drop(sender.send(reap(leader))); // at a timeout nobody waits for the status
+            });
+            if let Err(error) = reaping {
+                tracing::warn!(%leader, %error, "a check's process group could not be reaped");
+            }
         }
+        receiver
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.kill();
+        drop(self.end());
+    }
+}
+
+/// Reaps all children in the leader's group, and those that become children while it waits.
+fn reap(leader: Pid) -> io::Result<ExitStatus> {
+    let group = Pid::from_raw(-leader.as_raw());
+    let mut status = None;
+    loop {
+        match waitpid(group, None) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == leader => {
+                status = Some(ExitStatus::from_raw(code << 8));
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == leader => {
+                status = Some(ExitStatus::from_raw(signal as i32));
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(Errno::ECHILD) => {
+                return status
+                    .ok_or_else(|| io::Error::other("somebody else took its exit status"));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }

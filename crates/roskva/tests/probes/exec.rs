@@ -89,3 +89,36 @@ async fn exec_leaves_nobody_behind_at_the_timeout_and_after_the_exit() {
         std::fs::remove_file(&path).expect("removed");
     }
 }
+
+/// Waits until no process has this number, not even a zombie.
+async fn is_reaped(pid: &str) {
+    let gone = async {
+        while Path::new("/proc").join(pid).exists() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let gone = tokio::time::timeout(PATIENT, gone).await;
+    gone.unwrap_or_else(|_| panic!("process {pid} is still there"));
+}
+
+#[tokio::test]
+async fn exec_leaves_no_zombie_even_where_orphans_come_back() {
+    // As the daemon does: what the command leaves behind becomes our child.
+    nix::sys::prctl::set_child_subreaper(true).expect("is a subreaper");
+    let health = check(exec("sleep 1000 & echo $$ $!; exit 1", PATIENT)).await;
+    let pids = health.message.rsplit(": ").next().expect("the last line");
+    assert_eq!(pids.split(' ').count(), 2, "{}", health.message);
+    for pid in pids.split(' ') {
+        is_reaped(pid).await;
+    }
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("pids");
+    let script = format!("sleep 1000 & echo $$ $! > {}; sleep 1000", file.display());
+    let health = check(exec(&script, Duration::from_secs(1))).await;
+    assert_eq!(health.status, HealthStatus::Timeout);
+    let pids = std::fs::read_to_string(file).expect("the script ran");
+    for pid in pids.split_whitespace() {
+        is_reaped(pid).await;
+    }
+}
