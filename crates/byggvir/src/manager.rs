@@ -69,7 +69,8 @@ pub(crate) struct Inner {
     pub(crate) teller: Teller,
     pub(crate) battery: Arc<dyn BatterySource>,
     enforcer: Arc<dyn LimitEnforcer>,
-    /// Held while limits are applied and stored, so that the last one stored is the one applied.
+    /// Held while a run begins or limits are applied and stored, so that the last one stored is the one
+    /// applied. Taken before the meter's locks.
     applying: Mutex<()>,
     monitor: Mutex<Option<Monitor>>,
 }
@@ -212,9 +213,9 @@ impl ResourceManager {
     /// Begins to measure a running service, and puts its limits on it where the kernel can. A name
     /// that is tracked already is replaced: the old run's numbers are forgotten, its limits stay.
     pub fn track_service(&self, service_name: &str, tree: ProcessTree) {
+        let _applying = lock(&self.inner.applying);
         self.inner.end_run(service_name);
         let oom_kills_before = self.inner.count_oom_kills(service_name, &tree);
-        let _applying = lock(&self.inner.applying);
         lock(&self.inner.meter.table).track(service_name, Arc::new(tree), oom_kills_before);
         self.inner.enforce_or_warn(service_name);
     }

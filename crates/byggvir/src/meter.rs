@@ -4,21 +4,16 @@
 //! statements. A query for a service that has a sample takes only the second, so it never waits for a
 //! round.
 
-use std::{
-    io,
-    sync::Mutex,
-    time::{Duration, SystemTime},
-};
+use std::{io, sync::Mutex, time::SystemTime};
 
 use gladsheim_types::{ResourceLimits, ResourceUsage};
 
 use crate::{
     ResourceEvent, ResourceManagerError, SystemProbe, SystemResourceUsage, SystemSample,
-    TrackedTree, lock, table::Table, teller::Teller,
+    TrackedTree, lock,
+    table::{CPU_WINDOW, Table},
+    teller::Teller,
 };
-
-/// A sample on demand is not taken anew so soon after the last: CPU over a shorter time is noise.
-const FRESH: Duration = Duration::from_millis(100);
 
 pub(crate) struct Meter {
     pub(crate) table: Mutex<Table>,
@@ -115,8 +110,9 @@ impl Meter {
         let table = lock(&self.table);
         let run = table.get(name).and_then(|entry| entry.run.as_ref());
         let run = run.ok_or_else(|| ResourceManagerError::ServiceNotFound(name.to_owned()))?;
+        // Where there are no rounds, a sample is as good as new for as long as its CPU could be no better.
         let valid = |(sample, _): &&(crate::TreeSample, ResourceUsage)| {
-            self.in_rounds || sample.at.elapsed() < FRESH
+            self.in_rounds || sample.at.elapsed() < CPU_WINDOW
         };
         Ok(run
             .measured
@@ -134,7 +130,7 @@ impl Meter {
     pub(crate) fn system_usage(&self) -> SystemResourceUsage {
         let known = lock(&self.machine).clone();
         if let Some((sample, usage)) = known
-            && (self.in_rounds || sample.at.elapsed() < FRESH)
+            && (self.in_rounds || sample.at.elapsed() < CPU_WINDOW)
         {
             return usage;
         }

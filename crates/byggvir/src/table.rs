@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, hash_map},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use gladsheim_types::{ResourceLimits, ResourceUsage};
@@ -13,6 +13,9 @@ use crate::{
     ViolationType,
     limits::{Direction, Edge, Watch},
 };
+
+/// CPU is told over at least this time: clock ticks of 10 ms make noise of anything shorter.
+pub(crate) const CPU_WINDOW: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -36,7 +39,7 @@ pub(crate) struct Run {
     pub(crate) enforced: Enforced,
     /// OOM kills that the cgroup had counted when the run began.
     pub(crate) oom_kills_before: u64,
-    /// The last measurement, none since a failed one.
+    /// The last measurement, none since a failed one, and the sample that its CPU was made of.
     pub(crate) measured: Option<(TreeSample, ResourceUsage)>,
     watch: Watch,
 }
@@ -137,14 +140,19 @@ impl Table {
         let run = self.run(name, number)?;
         let before = run.measured.take();
         let sample = sample?;
+        let (since, cpu_percent) = match before {
+            None => (sample, 0.0),
+            Some((earlier, usage)) if sample.at < earlier.at + CPU_WINDOW => {
+                (earlier, usage.cpu_percent)
+            }
+            Some((earlier, _)) => (sample, sample.cpu_percent_since(&earlier, num_cores)),
+        };
         let usage = ResourceUsage {
             memory_bytes: sample.memory_bytes,
-            cpu_percent: before.map_or(0.0, |(earlier, _)| {
-                sample.cpu_percent_since(&earlier, num_cores)
-            }),
+            cpu_percent,
             measured_at: now,
         };
-        run.measured = Some((sample, usage.clone()));
+        run.measured = Some((since, usage.clone()));
         Some(usage)
     }
 
@@ -200,5 +208,41 @@ fn action_for(kind: ViolationType, direction: Direction, declared: LimitAction) 
     match direction {
         Direction::Up if kind.is_exceeded() => declared,
         Direction::Up | Direction::Down => LimitAction::Warn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn cpu_over_too_short_a_time_is_not_told() {
+        let mut table = Table::default();
+        let tree = ProcessTree {
+            pid: 1,
+            cgroup: None,
+        };
+        table.track("thor", Arc::new(tree), 0);
+        let start = Instant::now();
+        let mut measure = |millis, cpu_millis| {
+            let sample = TreeSample {
+                memory_bytes: millis,
+                cpu_time: Duration::from_millis(cpu_millis),
+                at: start + Duration::from_millis(millis),
+                backend: "fake",
+            };
+            table
+                .measure("thor", 1, Some(sample), 1, SystemTime::UNIX_EPOCH)
+                .expect("is its run")
+        };
+        assert_eq!(measure(0, 0).cpu_percent, 0.0);
+        // One tick within 3 ms would be more than the whole machine.
+        let usage = measure(3, 10);
+        assert_eq!((usage.memory_bytes, usage.cpu_percent), (3, 0.0));
+        assert!((measure(1000, 500).cpu_percent - 50.0).abs() < 0.01);
+        assert!((measure(1010, 510).cpu_percent - 50.0).abs() < 0.01);
+        assert!((measure(2000, 600).cpu_percent - 10.0).abs() < 0.01);
     }
 }
