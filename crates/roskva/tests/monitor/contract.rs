@@ -1,7 +1,10 @@
 //! What may be asked, by whom, and how it all ends.
 
 use std::{
+    future::Future,
+    pin::pin,
     sync::{Arc, atomic::Ordering::SeqCst},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -28,6 +31,17 @@ fn monitor_can_be_made_and_asked_outside_a_runtime() {
     assert_eq!(decision, RestartDecision::Success);
     monitor.suspend_checks("thor");
     monitor.reset_attempts("thor");
+}
+
+#[test]
+fn monitoring_without_a_runtime_is_an_error() {
+    let monitor = HealthMonitor::new(HealthMonitorConfig::default());
+    let mut start = pin!(monitor.start_monitoring("thor", tcp("a")));
+    let mut context = Context::from_waker(Waker::noop());
+    match start.as_mut().poll(&mut context) {
+        Poll::Ready(Err(HealthMonitorError::HealthCheckFailed(_))) => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test(start_paused = true)]
