@@ -26,7 +26,7 @@ use crate::{
     env,
     error::{SpawnError, Stage},
     exec::{self, Plan},
-    limits, reaper,
+    limits, procfs, reaper,
     session::{self, LEADERS, Session},
     spawn::program_path,
     sys::{self, Pidfd},
@@ -119,9 +119,10 @@ impl ProcessSpawner for OsSpawner {
                 self.start_reaper();
                 let mark = session::new_mark();
                 let extra = [(session::MARK.to_owned(), mark.clone())];
+                let started = procfs::now();
                 let (pid, pidfd) = execute(&spec, &extra, None)?;
                 (
-                    OsChild::new(pid, pidfd, Tree::Session(Session::new(pid, mark))),
+                    OsChild::new(pid, pidfd, Tree::Session(Session::new(pid, mark, started))),
                     pid,
                 )
             }
@@ -334,12 +335,15 @@ impl ChildProcess for OsChild {
 
     fn kill_tree(&mut self) -> io::Result<()> {
         if !self.reaped {
-            // Its children come to us only when it is gone. It may have ended just now.
+            // It may have ended just now.
             let _ = self.leader.get_ref().signal(Signal::Kill);
         }
         match &mut self.tree {
             Tree::Group(group) => group.kill(),
-            Tree::Session(session) => session.kill(),
+            Tree::Session(session) => {
+                session.kill();
+                Ok(())
+            }
         }
     }
 

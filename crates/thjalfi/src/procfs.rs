@@ -1,6 +1,16 @@
 //! What `/proc` tells about processes and their kin.
 
-use std::{fs, io};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+};
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Clock ticks per second, as `/proc` counts them on all architectures that Rust knows.
+const TICKS: u64 = 100;
+/// Most files in `/proc` fit into one reading of this size.
+const ROOM: usize = 4096;
 
 /// The part of `/proc/PID/stat` that tells kinship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +25,23 @@ pub(crate) struct Stat {
 
 /// `None` if there is no such process.
 pub(crate) fn stat(pid: u32) -> Option<Stat> {
-    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    parse(&read(&format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The time of now as start times are told. Asking for that of a process which is just in `exec`
+/// would wait for the end of it.
+pub(crate) fn now() -> u64 {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| {
+        let (seconds, nanos) = (time.tv_sec().unsigned_abs(), time.tv_nsec().unsigned_abs());
+        seconds * TICKS + nanos * TICKS / 1_000_000_000
+    })
+}
+
+/// Not `read_to_string`, which begins with 32 bytes where a file does not tell its size.
+fn read(path: &str) -> io::Result<String> {
+    let mut text = Vec::with_capacity(ROOM);
+    File::open(path)?.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn parse(text: &str) -> Option<Stat> {
@@ -37,13 +63,17 @@ fn parse(text: &str) -> Option<Stat> {
 /// Children of a process, zombies among them.
 pub(crate) fn children(pid: u32) -> io::Result<Vec<u32>> {
     let mut all = Vec::new();
-    let tasks = match fs::read_dir(format!("/proc/{pid}/task")) {
+    let folder = format!("/proc/{pid}/task");
+    let tasks = match fs::read_dir(&folder) {
         Ok(tasks) => tasks,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
         Err(error) => return Err(error),
     };
     for task in tasks {
-        match fs::read_to_string(task?.path().join("children")) {
+        match read(&format!(
+            "{folder}/{}/children",
+            task?.file_name().display()
+        )) {
             Ok(text) => all.extend(text.split(' ').filter_map(|pid| pid.parse::<u32>().ok())),
             // A kernel without these files; or the task has ended, and a walk does no harm.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return walk_children(pid),

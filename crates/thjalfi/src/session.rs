@@ -86,7 +86,8 @@ pub(crate) fn own_session() -> u32 {
 #[derive(Debug)]
 pub(crate) struct Session {
     leader: u32,
-    leader_start: u64,
+    /// In clock ticks since boot; nothing older belongs to the tree.
+    not_before: u64,
     mark: String,
     /// Members whose end is awaited.
     awaited: Vec<AsyncFd<Arc<Pidfd>>>,
@@ -94,20 +95,24 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(leader: u32, mark: String) -> Self {
+    pub(crate) fn new(leader: u32, mark: String, started: u64) -> Self {
         Self {
             leader,
-            leader_start: procfs::stat(leader).map_or(0, |stat| stat.start),
+            not_before: started,
             mark,
             awaited: Vec::new(),
             killing: false,
         }
     }
 
-    /// Kills all members that exist now, and from now on those that `gone` still finds.
-    pub(crate) fn kill(&mut self) -> io::Result<()> {
+    /// Kills the members whose end is awaited, and from now on all that `gone` still finds. Before
+    /// the leader has ended, it would not find them all.
+    pub(crate) fn kill(&mut self) {
         self.killing = true;
-        self.signal(Signal::Kill)
+        for member in &self.awaited {
+            // It has ended by itself if this fails.
+            let _ = member.get_ref().signal(Signal::Kill);
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
@@ -191,7 +196,7 @@ impl Session {
         match procfs::environment_value(pid, MARK) {
             Some(mark) if mark == self.mark => Relation::Member,
             None if stat.zombie || leaders.contains(&stat.session) => Relation::Other,
-            None if stat.start >= self.leader_start => Relation::Unknown,
+            None if stat.start >= self.not_before => Relation::Unknown,
             Some(_) | None => Relation::Other,
         }
     }

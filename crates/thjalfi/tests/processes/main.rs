@@ -9,6 +9,7 @@
 mod containment;
 mod lifecycle;
 mod notify;
+mod orphan;
 mod output;
 mod refusal;
 mod soak;
