@@ -1,0 +1,369 @@
+//! `gladsheim.v1.GladsheimService` over the hall: each call is one call of [`Gladsheim`], translated.
+
+use futures_util::stream::BoxStream;
+use gladsheim_core::{Gladsheim, WaitCondition, skirnir::ServiceState, thjalfi::Signal};
+use gladsheim_proto::{
+    reason,
+    v1::{gladsheim_service_server::GladsheimService, *},
+};
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status, async_trait};
+
+use super::{
+    convert,
+    error::{invalid, status},
+};
+
+mod follow;
+mod log;
+
+/// Lines of a log that are read where the request names no number.
+const DEFAULT_LAST_LINES: u32 = 100;
+
+type Answer<T> = Result<Response<T>, Status>;
+type Messages<T> = BoxStream<'static, Result<T, Status>>;
+
+/// The service. Clones share the hall.
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    pub(super) hall: Gladsheim,
+    /// What `GetDaemon` answers.
+    pub(super) daemon: Daemon,
+    /// Cancelled by a call of `Shutdown`.
+    pub(super) stop: CancellationToken,
+    /// Cancelled once all services are stopped: streams end, and `Shutdown` is answered.
+    pub(super) stopped: CancellationToken,
+}
+
+#[async_trait]
+impl GladsheimService for Service {
+    async fn start_service(
+        &self,
+        request: Request<StartServiceRequest>,
+    ) -> Answer<StartServiceResponse> {
+        let mut request = request.into_inner();
+        let name = std::mem::take(&mut request.service_name);
+        let started = self
+            .hall
+            .start_service(&name, convert::overrides(request))
+            .await
+            .map_err(status)?;
+        answer(StartServiceResponse {
+            status: Some(convert::status(started)),
+        })
+    }
+
+    async fn stop_service(
+        &self,
+        request: Request<StopServiceRequest>,
+    ) -> Answer<StopServiceResponse> {
+        let request = request.into_inner();
+        let stopped = self
+            .hall
+            .stop_service(&request.service_name, convert::stop_options(&request))
+            .await
+            .map_err(status)?;
+        answer(StopServiceResponse {
+            status: Some(convert::status(stopped)),
+        })
+    }
+
+    async fn force_kill_service(
+        &self,
+        request: Request<ForceKillServiceRequest>,
+    ) -> Answer<ForceKillServiceResponse> {
+        let name = request.into_inner().service_name;
+        let killed = self
+            .hall
+            .force_kill_service(&name)
+            .await
+            .map_err(status)?;
+        answer(ForceKillServiceResponse {
+            status: Some(convert::status(killed)),
+        })
+    }
+
+    async fn restart_service(
+        &self,
+        request: Request<RestartServiceRequest>,
+    ) -> Answer<RestartServiceResponse> {
+        let name = request.into_inner().service_name;
+        let restarted = self.hall.restart_service(&name).await.map_err(status)?;
+        answer(RestartServiceResponse {
+            status: Some(convert::status(restarted)),
+        })
+    }
+
+    async fn signal_service(
+        &self,
+        request: Request<SignalServiceRequest>,
+    ) -> Answer<SignalServiceResponse> {
+        let request = request.into_inner();
+        let signal = Signal::from_name(&request.signal).ok_or_else(|| {
+            let known: Vec<_> = Signal::ALL.into_iter().map(Signal::as_str).collect();
+            invalid(format!(
+                "unknown signal `{}`; known are {}",
+                request.signal,
+                known.join(", ")
+            ))
+        })?;
+        self.hall
+            .signal_service(&request.service_name, signal)
+            .map_err(status)?;
+        answer(SignalServiceResponse {})
+    }
+
+    async fn reset_service(
+        &self,
+        request: Request<ResetServiceRequest>,
+    ) -> Answer<ResetServiceResponse> {
+        for name in self.named_or_all(request.into_inner().service_name) {
+            self.hall.reset_service(&name).await.map_err(status)?;
+        }
+        answer(ResetServiceResponse {})
+    }
+
+    async fn set_maintenance(
+        &self,
+        request: Request<SetMaintenanceRequest>,
+    ) -> Answer<SetMaintenanceResponse> {
+        let request = request.into_inner();
+        self.hall
+            .set_maintenance(&request.service_name, request.on)
+            .await
+            .map_err(status)?;
+        answer(SetMaintenanceResponse {})
+    }
+
+    async fn get_service_status(
+        &self,
+        request: Request<GetServiceStatusRequest>,
+    ) -> Answer<ServiceStatus> {
+        let name = request.into_inner().service_name;
+        let found = self.hall.get_service_status(&name).map_err(status)?;
+        answer(convert::status(found))
+    }
+
+    async fn list_services(
+        &self,
+        request: Request<ListServicesRequest>,
+    ) -> Answer<ListServicesResponse> {
+        let request = request.into_inner();
+        let state = match request.state.as_str() {
+            "" => None,
+            name => Some(
+                ServiceState::from_name(name)
+                    .ok_or_else(|| invalid(format!("unknown state `{name}`; known are {}", one_of(&ServiceState::ALL.map(ServiceState::as_str)))))?,
+            ),
+        };
+        let services = self
+            .hall
+            .list_services()
+            .into_iter()
+            .filter(|service| state.is_none_or(|state| service.state == state))
+            .filter(|service| {
+                let has = |wanted| service.metadata.iter().any(|(key, value)| (key, value) == wanted);
+                request.r#where.iter().all(has)
+            })
+            .map(convert::status)
+            .collect();
+        answer(ListServicesResponse { services })
+    }
+
+    async fn get_health(&self, request: Request<GetHealthRequest>) -> Answer<ServiceHealth> {
+        let name = request.into_inner().service_name;
+        answer(convert::health(self.hall.get_health(&name).map_err(status)?))
+    }
+
+    async fn check_health(&self, request: Request<CheckHealthRequest>) -> Answer<ServiceHealth> {
+        let name = request.into_inner().service_name;
+        let checked = self.hall.check_health(&name).await.map_err(status)?;
+        answer(convert::health(checked))
+    }
+
+    async fn get_resource_usage(
+        &self,
+        request: Request<GetResourceUsageRequest>,
+    ) -> Answer<ResourceUsage> {
+        let name = request.into_inner().service_name;
+        let usage = self.hall.get_resource_usage(&name).map_err(status)?;
+        answer(convert::usage(name, usage))
+    }
+
+    async fn get_system_usage(&self, _: Request<GetSystemUsageRequest>) -> Answer<SystemUsage> {
+        answer(convert::system_usage(self.hall.get_system_usage()))
+    }
+
+    async fn get_resource_limits(
+        &self,
+        request: Request<GetResourceLimitsRequest>,
+    ) -> Answer<ResourceLimits> {
+        let name = request.into_inner().service_name;
+        let limits = self.hall.get_resource_limits(&name).map_err(status)?;
+        answer(convert::limits(limits))
+    }
+
+    async fn set_resource_limits(
+        &self,
+        request: Request<SetResourceLimitsRequest>,
+    ) -> Answer<ResourceLimits> {
+        let request = request.into_inner();
+        let name = &request.service_name;
+        let before = self.hall.get_resource_limits(name).map_err(status)?;
+        let limits = convert::changed_limits(before, &request);
+        self.hall
+            .set_resource_limits(name, limits.clone())
+            .map_err(status)?;
+        answer(convert::limits(limits))
+    }
+
+    async fn get_statistics(&self, _: Request<GetStatisticsRequest>) -> Answer<Statistics> {
+        answer(convert::statistics(self.hall.get_statistics()))
+    }
+
+    async fn wait_service(
+        &self,
+        request: Request<WaitServiceRequest>,
+    ) -> Answer<WaitServiceResponse> {
+        let request = request.into_inner();
+        let condition = wait_condition(&request.condition)?;
+        let waited = self.hall.wait_for(&request.service_name, condition);
+        let met = tokio::select! {
+            biased;
+            met = waited => met.map_err(status)?,
+            () = self.stopped.cancelled() => return Err(not_open()),
+        };
+        let exited = condition == WaitCondition::Exited;
+        answer(WaitServiceResponse {
+            exit_code: met.exit_code.filter(|_| exited),
+            signal: met.signal.filter(|_| exited),
+            status: Some(convert::status(met)),
+        })
+    }
+
+    type WatchEventsStream = Messages<Event>;
+
+    async fn watch_events(
+        &self,
+        request: Request<WatchEventsRequest>,
+    ) -> Answer<Self::WatchEventsStream> {
+        let request = request.into_inner();
+        self.check_name(&request.service_name)?;
+        answer(follow::events(
+            self.hall.events_since(request.since),
+            request,
+            self.stopped.clone(),
+        ))
+    }
+
+    type WatchHealthStream = Messages<ServiceHealth>;
+
+    async fn watch_health(
+        &self,
+        request: Request<WatchHealthRequest>,
+    ) -> Answer<Self::WatchHealthStream> {
+        let name = request.into_inner().service_name;
+        // Subscribed before the present is read: no check falls between the two.
+        let updates = self.hall.watch_health(&name).map_err(status)?;
+        let present = self.hall.get_health(&name).map_err(status)?;
+        answer(follow::health(present, updates, self.stopped.clone()))
+    }
+
+    type StreamLogsStream = Messages<LogLine>;
+
+    async fn stream_logs(
+        &self,
+        request: Request<StreamLogsRequest>,
+    ) -> Answer<Self::StreamLogsStream> {
+        let request = request.into_inner();
+        let query = gladsheim_core::thjalfi::LogQuery {
+            last: request.last.unwrap_or(DEFAULT_LAST_LINES) as usize,
+            follow: request.follow,
+        };
+        let sources = self
+            .named_or_all(request.service_name)
+            .iter()
+            .map(|name| self.hall.read_log(name, query))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(status)?;
+        answer(log::merged(sources, query.follow, self.stopped.clone()))
+    }
+
+    type BringUpStream = Messages<BringUpProgress>;
+
+    async fn bring_up(&self, request: Request<BringUpRequest>) -> Answer<Self::BringUpStream> {
+        let names = request.into_inner().service_names;
+        let progress = self.hall.bring_up(&names).map_err(status)?;
+        let messages = ReceiverStream::new(progress).map(|one| Ok(convert::progress(one)));
+        answer(Box::pin(messages) as Self::BringUpStream)
+    }
+
+    async fn reload(&self, _: Request<ReloadRequest>) -> Answer<ReloadResponse> {
+        Err(reason::status(
+            Code::Unimplemented,
+            reason::UNSUPPORTED,
+            "this version cannot reload its hall file yet; `gladsheim shutdown`, then start it again",
+        ))
+    }
+
+    /// Only asks: the daemon's own task shuts down, so a caller that goes away stops nothing half-way.
+    async fn shutdown(&self, request: Request<ShutdownRequest>) -> Answer<ShutdownResponse> {
+        drop(request);
+        tracing::info!("asked to shut down by a client: stopping all services");
+        self.stop.cancel();
+        self.stopped.cancelled().await;
+        answer(ShutdownResponse {})
+    }
+
+    async fn get_daemon(&self, _: Request<GetDaemonRequest>) -> Answer<Daemon> {
+        answer(self.daemon.clone())
+    }
+}
+
+impl Service {
+    fn named_or_all(&self, name: String) -> Vec<String> {
+        if name.is_empty() {
+            self.hall.service_names()
+        } else {
+            vec![name]
+        }
+    }
+
+    /// Whether `name` is empty or a service of the hall.
+    #[expect(clippy::result_large_err, reason = "the signatures around are tonic's")]
+    fn check_name(&self, name: &str) -> Result<(), Status> {
+        if !name.is_empty() && self.hall.definition(name).is_none() {
+            let error = gladsheim_core::GladsheimError::ServiceNotFound(name.to_owned());
+            return Err(status(error));
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "the signatures around are tonic's")]
+fn answer<T>(message: T) -> Answer<T> {
+    Ok(Response::new(message))
+}
+
+#[expect(clippy::result_large_err, reason = "the signatures around are tonic's")]
+fn wait_condition(name: &str) -> Result<WaitCondition, Status> {
+    Ok(match name {
+        "running" => WaitCondition::Running,
+        "ready" => WaitCondition::Ready,
+        "healthy" => WaitCondition::Healthy,
+        "stopped" => WaitCondition::Stopped,
+        "exited" => WaitCondition::Exited,
+        other => {
+            return Err(invalid(format!(
+                "unknown condition `{other}`; known are running, ready, healthy, stopped and exited"
+            )));
+        }
+    })
+}
+
+fn not_open() -> Status {
+    status(gladsheim_core::GladsheimError::NotOpen(
+        "it has shut down".to_owned(),
+    ))
+}

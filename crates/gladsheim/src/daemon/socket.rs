@@ -1,0 +1,228 @@
+//! The control socket: never open to others, not even for a moment; never stolen from a living daemon.
+
+use std::{
+    fs::{self, DirBuilder, File, Permissions},
+    io::{self, ErrorKind},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+use tokio::net::{UnixListener, UnixStream};
+
+/// Longest path that fits into a socket address, without its final zero.
+const LONGEST_PATH: usize = 107;
+
+/// A listening socket at a path. Its file is removed by [`SocketFile::remove`].
+#[derive(Debug)]
+pub(super) struct ControlSocket {
+    pub(super) listener: UnixListener,
+    pub(super) file: SocketFile,
+}
+
+/// The file of a socket of ours.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: whether what is at the path is still ours.
+    identity: (u64, u64),
+}
+
+/// Why there is no control socket.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SocketError {
+    #[error(
+        "the socket path {} is longer than {LONGEST_PATH} bytes; name a shorter one with `socket` in the hall file",
+        path.display()
+    )]
+    TooLong { path: PathBuf },
+    #[error(
+        "another daemon answers at the socket {}; name another one with `socket` in the hall file",
+        path.display()
+    )]
+    InUse { path: PathBuf },
+    #[error("{} exists and is no socket; remove it, or name another `socket` in the hall file", path.display())]
+    NoSocket { path: PathBuf },
+    #[error("cannot create the socket {}: {source}", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ControlSocket {
+    /// Listens at `path`, in place of a socket that a killed daemon has left there.
+    ///
+    /// Needs a runtime. The caller holds the lock of its state folder: two daemons of one hall never
+    /// come here at once.
+    pub(super) async fn bind(path: &Path) -> Result<Self, SocketError> {
+        if path.as_os_str().len() > LONGEST_PATH {
+            return Err(SocketError::TooLong {
+                path: path.to_path_buf(),
+            });
+        }
+        let failed = |source| SocketError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
+        match path.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(SocketError::NoSocket {
+                    path: path.to_path_buf(),
+                });
+            }
+            // Of another hall, perhaps, which names the same socket: only a refused connection proves
+            // that nobody listens any more.
+            Ok(_) => match UnixStream::connect(path).await {
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
+                Ok(_) | Err(_) => {
+                    return Err(SocketError::InUse {
+                        path: path.to_path_buf(),
+                    });
+                }
+            },
+        }
+        bind_privately(path).map_err(failed)
+    }
+}
+
+/// Binds in a folder that only we may enter, and moves the socket to its place once its mode is right.
+///
+/// The umask would do it too, but it belongs to the whole process.
+fn bind_privately(path: &Path) -> io::Result<ControlSocket> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    let parent = parent.unwrap_or(Path::new("."));
+    let mut private = DirBuilder::new();
+    private.mode(0o700).recursive(true).create(parent)?;
+
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let cradle = parent.join(format!(".{name}.{}", std::process::id()));
+    private.recursive(false);
+    match private.create(&cradle) {
+        // Left by one that was killed right here and had our pid: in a container pids come again.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            fs::remove_dir_all(&cradle)?;
+            private.create(&cradle)?;
+        }
+        created => created?,
+    }
+    let bound = bind_in(&cradle, path);
+    let removed = fs::remove_dir(&cradle);
+    let socket = bound?;
+    removed?;
+    Ok(socket)
+}
+
+fn bind_in(cradle: &Path, path: &Path) -> io::Result<ControlSocket> {
+    let folder = File::open(cradle)?;
+    // By descriptor, because the path with the cradle in it may be too long for a socket address.
+    let listener =
+        UnixListener::bind(format!("/proc/self/fd/{}/socket", folder.as_raw_fd()))?;
+    let newborn = cradle.join("socket");
+    let placed = fs::set_permissions(&newborn, Permissions::from_mode(0o600))
+        .and_then(|()| newborn.symlink_metadata())
+        .and_then(|found| fs::rename(&newborn, path).map(|()| (found.dev(), found.ino())));
+    match placed {
+        Ok(identity) => Ok(ControlSocket {
+            listener,
+            file: SocketFile {
+                path: path.to_path_buf(),
+                identity,
+            },
+        }),
+        Err(error) => {
+            fs::remove_file(&newborn)?;
+            Err(error)
+        }
+    }
+}
+
+impl SocketFile {
+    /// Removes the file, if it is still ours.
+    pub(super) fn remove(self) {
+        let ours = self
+            .path
+            .symlink_metadata()
+            .is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
+        if ours && let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "the control socket could not be removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener as StdListener;
+
+    use super::*;
+
+    fn entries(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_private_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/hall.sock");
+
+        let socket = ControlSocket::bind(&path).await.unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        UnixStream::connect(&path).await.unwrap();
+        assert_eq!(entries(path.parent().unwrap()), 1);
+
+        socket.file.remove();
+        assert_eq!(entries(path.parent().unwrap()), 0);
+    }
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hall.sock");
+        let other = StdListener::bind(&path).unwrap();
+
+        let refusal = ControlSocket::bind(&path).await.unwrap_err();
+        assert!(matches!(refusal, SocketError::InUse { .. }), "{refusal}");
+
+        drop(other);
+        ControlSocket::bind(&path).await.unwrap();
+        UnixStream::connect(&path).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn another_file_at_the_path_is_left_alone() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let refusal = ControlSocket::bind(file.path()).await.unwrap_err();
+        assert!(matches!(refusal, SocketError::NoSocket { .. }), "{refusal}");
+        assert!(file.path().exists());
+    }
+
+    #[tokio::test]
+    async fn a_path_as_long_as_an_address_allows_works_and_a_longer_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = LONGEST_PATH - folder.path().as_os_str().len() - 1;
+
+        let longest = folder.path().join("s".repeat(room));
+        ControlSocket::bind(&longest).await.unwrap();
+        let longer = folder.path().join("s".repeat(room + 1));
+        let refusal = ControlSocket::bind(&longer).await.unwrap_err();
+        assert!(matches!(refusal, SocketError::TooLong { .. }), "{refusal}");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_was_replaced_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hall.sock");
+        let socket = ControlSocket::bind(&path).await.unwrap();
+
+        fs::remove_file(&path).unwrap();
+        let _other = StdListener::bind(&path).unwrap();
+        socket.file.remove();
+        assert!(path.exists());
+    }
+}

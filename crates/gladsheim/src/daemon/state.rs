@@ -1,0 +1,119 @@
+//! The state folder, and the lock that keeps it to one daemon.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+/// A state folder that is ours; given back when dropped, or when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct StateFolder {
+    /// Its lock lasts as long as the descriptor, which no service inherits.
+    _lock: File,
+}
+
+/// Why a state folder cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    #[error(
+        "cannot use the state folder {}: {source}; name another one with `state_dir` in the hall file",
+        path.display()
+    )]
+    Unusable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "another daemon ({holder}) holds the state folder {}; end it with `gladsheim shutdown`, or \
+         name another folder with `state_dir` in the hall file",
+        path.display()
+    )]
+    Held { path: PathBuf, holder: String },
+}
+
+impl StateFolder {
+    /// Creates the folder (mode 0700) where it is missing, and locks it.
+    pub(super) fn open(path: &Path) -> Result<Self, StateError> {
+        let unusable = |source| StateError::Unusable {
+            path: path.to_path_buf(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(unusable)?;
+        // The file stays when we end: a lock on a file that is being removed is a lock on nothing.
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.join("lock"))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StateError::Held {
+                    path: path.to_path_buf(),
+                    holder: holder(&mut lock),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        lock.set_len(0)
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .map_err(unusable)?;
+        Ok(Self { _lock: lock })
+    }
+}
+
+/// The pid that the lock's holder has written into it.
+fn holder(lock: &mut File) -> String {
+    let mut text = String::new();
+    match lock.read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => format!("pid {}", text.trim()),
+        // It is just being written, or it is no text: the refusal matters more.
+        Ok(_) | Err(_) => "pid not known yet".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_second_daemon_is_refused_and_told_the_first_ones_pid() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/state");
+
+        let first = StateFolder::open(&path).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+
+        let refusal = StateFolder::open(&path).unwrap_err().to_string();
+        assert!(
+            refusal.contains(&format!("(pid {})", std::process::id())),
+            "{refusal}"
+        );
+
+        drop(first);
+        StateFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn an_unusable_folder_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let refusal = StateFolder::open(file.path()).unwrap_err().to_string();
+        assert!(
+            refusal.contains(&file.path().display().to_string()),
+            "{refusal}"
+        );
+    }
+}
