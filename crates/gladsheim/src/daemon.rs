@@ -1,1 +1,206 @@
-//! Placeholder.
+//! The daemon: one hall behind one socket.
+//!
+//! # Theory of operation
+//!
+//! [`run`] is the only owner of the daemon's life. Whoever wants it to end (a signal, a client, the
+//! embedding command line) cancels `stop`; only `run` acts on that:
+//!
+//! ```text
+//! lock the state folder ─> bind the socket ─> open the hall ─> serve ─> bring up ─> ready
+//!                                                                            stop │
+//!     give back the lock <─ let calls end <─ stopped <─ stop all services <───────┘
+//! ```
+//!
+//! `stopped` is cancelled once no service runs: streams end, `Shutdown` is answered, the socket
+//! disappears, and the server ends when the last call has been answered.
+
+use std::{future::pending, pin::pin, time::Duration};
+
+use gladsheim_core::{BringUpProgress, Gladsheim, GladsheimError};
+use gladsheim_proto::v1;
+use tokio::{
+    sync::oneshot,
+    time::{interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    notify::Notifier, signal::Signals, socket::ControlSocket, state::StateFolder,
+};
+use crate::hall::Hall;
+
+mod access;
+mod convert;
+mod error;
+mod grpc;
+mod health;
+mod notify;
+mod server;
+mod signal;
+mod socket;
+mod state;
+mod telemetry;
+
+/// How long calls under way may take to end once all services are stopped.
+const DRAIN: Duration = Duration::from_secs(5);
+/// While services are brought up, the daemon's own supervisor is asked this often for more patience.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a daemon is run.
+#[derive(Debug, Default)]
+pub(crate) struct DaemonOptions {
+    /// Told once the socket answers.
+    pub(crate) ready: Option<oneshot::Sender<()>>,
+    /// Whether services with `autostart` are started.
+    pub(crate) autostart: bool,
+    /// Cancelling it shuts down gracefully.
+    pub(crate) stop: CancellationToken,
+    /// Cancelling it kills what is left during a shutdown.
+    pub(crate) kill: CancellationToken,
+    /// Whether SIGTERM and SIGINT shut down, and a second one kills.
+    pub(crate) handle_signals: bool,
+}
+
+/// Why a daemon could not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DaemonError {
+    #[error(transparent)]
+    State(#[from] state::StateError),
+    #[error(transparent)]
+    Socket(#[from] socket::SocketError),
+    #[error("signals cannot be handled: {0}")]
+    Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Hall(#[from] GladsheimError),
+    #[error(transparent)]
+    Server(#[from] server::ServerError),
+    #[error("the server's task failed: {0}")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+/// Runs the daemon of `hall` until it is asked to end, and all its services are stopped.
+///
+/// Cancellation: dropping the future leaves services running, as a killed daemon does.
+pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), DaemonError> {
+    let DaemonOptions {
+        ready,
+        autostart,
+        stop,
+        kill,
+        handle_signals,
+    } = options;
+    telemetry::init();
+    let tasks = TaskTracker::new();
+    let stopped = CancellationToken::new();
+    if handle_signals {
+        let signals = Signals::listen().map_err(DaemonError::Signals)?;
+        let run = signals.run(stop.clone(), kill.clone());
+        tasks.spawn(stopped.clone().run_until_cancelled_owned(run));
+    }
+
+    let state = StateFolder::open(&hall.state_dir)?;
+    let ControlSocket { listener, file } = ControlSocket::bind(&hall.socket).await?;
+    let gladsheim = Gladsheim::new(hall.config.clone());
+    gladsheim.start().await?;
+    let mut server = tasks.spawn(server::serve(
+        listener,
+        grpc::Service {
+            hall: gladsheim.clone(),
+            daemon: description(&hall, &gladsheim),
+            stop: stop.clone(),
+            stopped: stopped.clone(),
+        },
+    ));
+    tracing::info!(socket = %hall.socket.display(), services = gladsheim.service_names().len(), "the hall is open");
+    if let Some(ready) = ready {
+        // Nobody waits for it any more: no reason not to serve.
+        let _ = ready.send(());
+    }
+
+    let notifier = Notifier::from_env();
+    let ended_early = tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        ended = &mut server => Some(ended),
+        () = serve_until_dropped(&gladsheim, autostart, &notifier) => None,
+    };
+    stop.cancel();
+    notifier.send("STOPPING=1");
+    let shut_down = shut_down(&gladsheim, &kill).await;
+
+    // Before anybody hears of the end, the place is free for the next daemon.
+    drop(file);
+    drop(state);
+    stopped.cancel();
+    let served = match ended_early {
+        Some(ended) => Some(ended),
+        None => timeout(DRAIN, server).await.ok(),
+    };
+    match served {
+        Some(ended) => ended.map_err(DaemonError::Task)??,
+        None => tracing::warn!("calls that did not end in time were cut off"),
+    }
+    tasks.close();
+    shut_down?;
+    tracing::info!("the hall is closed");
+    Ok(())
+}
+
+fn description(hall: &Hall, gladsheim: &Gladsheim) -> v1::Daemon {
+    v1::Daemon {
+        process_id: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        hall_file: hall.file.display().to_string(),
+        state_dir: hall.state_dir.display().to_string(),
+        containment: gladsheim.containment().to_owned(),
+    }
+}
+
+/// Brings the services up, says that the daemon is ready, and never ends.
+async fn serve_until_dropped(gladsheim: &Gladsheim, autostart: bool, notifier: &Notifier) {
+    if autostart {
+        bring_up(gladsheim, notifier).await;
+    }
+    notifier.send("READY=1");
+    pending().await
+}
+
+/// Starts all services with `autostart`. A failure of one is its own, never the daemon's.
+async fn bring_up(gladsheim: &Gladsheim, notifier: &Notifier) {
+    let mut progress = match gladsheim.bring_up(&[]) {
+        Ok(progress) => progress,
+        Err(error) => {
+            tracing::error!(%error, "the services were not started");
+            return;
+        }
+    };
+    let mut patience = interval(PATIENCE);
+    loop {
+        tokio::select! {
+            one = progress.recv() => match one {
+                Some(BringUpProgress { service_name, result: Err(error) }) => {
+                    tracing::error!(service = service_name, %error, "not started");
+                }
+                Some(BringUpProgress { service_name, result: Ok(_) }) => {
+                    tracing::info!(service = service_name, "started");
+                }
+                None => return,
+            },
+            _ = patience.tick() => {
+                notifier.send(&format!("EXTEND_TIMEOUT_USEC={}", (3 * PATIENCE).as_micros()));
+            }
+        }
+    }
+}
+
+/// Stops all services; once `kill` is cancelled, in a hurry.
+async fn shut_down(gladsheim: &Gladsheim, kill: &CancellationToken) -> Result<(), GladsheimError> {
+    let mut graceful = pin!(gladsheim.shutdown());
+    tokio::select! {
+        biased;
+        done = &mut graceful => return done,
+        () = kill.cancelled() => {}
+    }
+    let (done, ()) = tokio::join!(graceful, gladsheim.kill_all());
+    done
+}

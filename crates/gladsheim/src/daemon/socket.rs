@@ -15,14 +15,14 @@ use tokio::net::{UnixListener, UnixStream};
 /// Longest path that fits into a socket address, without its final zero.
 const LONGEST_PATH: usize = 107;
 
-/// A listening socket at a path. Its file is removed by [`SocketFile::remove`].
+/// A listening socket at a path.
 #[derive(Debug)]
 pub(super) struct ControlSocket {
     pub(super) listener: UnixListener,
     pub(super) file: SocketFile,
 }
 
-/// The file of a socket of ours.
+/// The file of a socket of ours; removed when dropped, if it is still ours.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
@@ -142,9 +142,8 @@ fn bind_in(cradle: &Path, path: &Path) -> io::Result<ControlSocket> {
     }
 }
 
-impl SocketFile {
-    /// Removes the file, if it is still ours.
-    pub(super) fn remove(self) {
+impl Drop for SocketFile {
+    fn drop(&mut self) {
         let ours = self
             .path
             .symlink_metadata()
@@ -176,7 +175,7 @@ mod tests {
         UnixStream::connect(&path).await.unwrap();
         assert_eq!(entries(path.parent().unwrap()), 1);
 
-        socket.file.remove();
+        drop(socket.file);
         assert_eq!(entries(path.parent().unwrap()), 0);
     }
 
@@ -222,7 +221,7 @@ mod tests {
 
         fs::remove_file(&path).unwrap();
         let _other = StdListener::bind(&path).unwrap();
-        socket.file.remove();
+        drop(socket.file);
         assert!(path.exists());
     }
 }
