@@ -24,9 +24,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{
-    notify::Notifier, signal::Signals, socket::ControlSocket, state::StateFolder,
-};
+use self::{notify::Notifier, signal::Signals, socket::ControlSocket, state::StateFolder};
 use crate::hall::Hall;
 
 mod access;

@@ -5,10 +5,6 @@ use nix::unistd::geteuid;
 use tonic::{Code, Request, Status, transport::server::UdsConnectInfo};
 
 /// Lets the daemon's own user and root in, and nobody else. A tonic interceptor for all services.
-#[expect(
-    clippy::result_large_err,
-    reason = "the signature is tonic's, and refusals are rare"
-)]
 pub(super) fn check(request: Request<()>) -> Result<Request<()>, Status> {
     let peer = request
         .extensions()
@@ -17,8 +13,15 @@ pub(super) fn check(request: Request<()>) -> Result<Request<()>, Status> {
     match peer {
         Some(peer) if may_call(peer.uid(), geteuid().as_raw()) => Ok(request),
         peer => {
-            let (uid, pid) = (peer.map(|peer| peer.uid()), peer.and_then(|peer| peer.pid()));
-            tracing::warn!(?uid, ?pid, "a call was refused: neither the daemon's user nor root");
+            let (uid, pid) = (
+                peer.map(|peer| peer.uid()),
+                peer.and_then(|peer| peer.pid()),
+            );
+            tracing::warn!(
+                ?uid,
+                ?pid,
+                "a call was refused: neither the daemon's user nor root"
+            );
             Err(reason::status(
                 Code::PermissionDenied,
                 reason::ACCESS_DENIED,

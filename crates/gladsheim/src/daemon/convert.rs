@@ -18,7 +18,9 @@ use super::error;
 
 pub(super) fn unix_ms(time: SystemTime) -> i64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        .map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
 }
 
 pub(super) fn status(status: ServiceStatus) -> v1::ServiceStatus {
@@ -210,7 +212,9 @@ fn service_event(event: &ServiceEvent, message: &mut v1::Event) {
     let mut attribute = |cause: Cause| message.cause = Some(cause.as_str().to_owned());
     match event {
         ServiceEvent::Starting | ServiceEvent::Ready => {}
-        ServiceEvent::Started { process_id } => message.process_id = i32::try_from(*process_id).ok(),
+        ServiceEvent::Started { process_id } => {
+            message.process_id = i32::try_from(*process_id).ok()
+        }
         ServiceEvent::Stopping { cause } | ServiceEvent::Stopped { cause } => attribute(*cause),
         ServiceEvent::Exited {
             cause,

@@ -65,9 +65,7 @@ fn resources(error: &ResourceManagerError) -> (Code, &'static str) {
         ResourceManagerError::MonitoringNotStarted => {
             (Code::FailedPrecondition, reason::NOT_MEASURED)
         }
-        ResourceManagerError::InvalidLimits(_) => {
-            (Code::InvalidArgument, reason::INVALID_ARGUMENT)
-        }
+        ResourceManagerError::InvalidLimits(_) => (Code::InvalidArgument, reason::INVALID_ARGUMENT),
         ResourceManagerError::SystemError(_) => (Code::Internal, reason::INTERNAL),
         _ => (Code::Internal, reason::INTERNAL),
     }
@@ -77,16 +75,10 @@ fn health(error: &HealthMonitorError) -> (Code, &'static str) {
     match error {
         HealthMonitorError::ServiceNotFound(_) => (Code::NotFound, reason::NOT_FOUND),
         // A check that fails is no error: this one could not be made, for want of a run.
-        HealthMonitorError::HealthCheckFailed(_) => {
-            (Code::FailedPrecondition, reason::NOT_RUNNING)
-        }
-        HealthMonitorError::AlreadyMonitoring(_) => {
-            (Code::AlreadyExists, reason::ALREADY_RUNNING)
-        }
+        HealthMonitorError::HealthCheckFailed(_) => (Code::FailedPrecondition, reason::NOT_RUNNING),
+        HealthMonitorError::AlreadyMonitoring(_) => (Code::AlreadyExists, reason::ALREADY_RUNNING),
         HealthMonitorError::Timeout(_) => (Code::DeadlineExceeded, reason::HEALTH_CHECK_TIMEOUT),
-        HealthMonitorError::InvalidStrategy(_) => {
-            (Code::InvalidArgument, reason::INVALID_ARGUMENT)
-        }
+        HealthMonitorError::InvalidStrategy(_) => (Code::InvalidArgument, reason::INVALID_ARGUMENT),
         _ => (Code::Internal, reason::INTERNAL),
     }
 }

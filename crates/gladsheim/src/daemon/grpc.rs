@@ -1,7 +1,11 @@
 //! `gladsheim.v1.GladsheimService` over the hall: each call is one call of [`Gladsheim`], translated.
 
 use futures_util::stream::BoxStream;
-use gladsheim_core::{Gladsheim, WaitCondition, skirnir::ServiceState, thjalfi::Signal};
+use gladsheim_core::{
+    Gladsheim, GladsheimError, WaitCondition,
+    skirnir::ServiceState,
+    thjalfi::{LogQuery, Signal},
+};
 use gladsheim_proto::{
     reason,
     v1::{gladsheim_service_server::GladsheimService, *},
@@ -74,11 +78,7 @@ impl GladsheimService for Service {
         request: Request<ForceKillServiceRequest>,
     ) -> Answer<ForceKillServiceResponse> {
         let name = request.into_inner().service_name;
-        let killed = self
-            .hall
-            .force_kill_service(&name)
-            .await
-            .map_err(status)?;
+        let killed = self.hall.force_kill_service(&name).await.map_err(status)?;
         answer(ForceKillServiceResponse {
             status: Some(convert::status(killed)),
         })
@@ -100,14 +100,8 @@ impl GladsheimService for Service {
         request: Request<SignalServiceRequest>,
     ) -> Answer<SignalServiceResponse> {
         let request = request.into_inner();
-        let signal = Signal::from_name(&request.signal).ok_or_else(|| {
-            let known: Vec<_> = Signal::ALL.into_iter().map(Signal::as_str).collect();
-            invalid(format!(
-                "unknown signal `{}`; known are {}",
-                request.signal,
-                known.join(", ")
-            ))
-        })?;
+        let signal = Signal::from_name(&request.signal)
+            .ok_or_else(|| unknown("signal", &request.signal, &Signal::ALL.map(Signal::as_str)))?;
         self.hall
             .signal_service(&request.service_name, signal)
             .map_err(status)?;
@@ -152,10 +146,9 @@ impl GladsheimService for Service {
         let request = request.into_inner();
         let state = match request.state.as_str() {
             "" => None,
-            name => Some(
-                ServiceState::from_name(name)
-                    .ok_or_else(|| invalid(format!("unknown state `{name}`; known are {}", one_of(&ServiceState::ALL.map(ServiceState::as_str)))))?,
-            ),
+            name => Some(ServiceState::from_name(name).ok_or_else(|| {
+                unknown("state", name, &ServiceState::ALL.map(ServiceState::as_str))
+            })?),
         };
         let services = self
             .hall
@@ -163,7 +156,12 @@ impl GladsheimService for Service {
             .into_iter()
             .filter(|service| state.is_none_or(|state| service.state == state))
             .filter(|service| {
-                let has = |wanted| service.metadata.iter().any(|(key, value)| (key, value) == wanted);
+                let has = |wanted| {
+                    service
+                        .metadata
+                        .iter()
+                        .any(|(key, value)| (key, value) == wanted)
+                };
                 request.r#where.iter().all(has)
             })
             .map(convert::status)
@@ -173,7 +171,9 @@ impl GladsheimService for Service {
 
     async fn get_health(&self, request: Request<GetHealthRequest>) -> Answer<ServiceHealth> {
         let name = request.into_inner().service_name;
-        answer(convert::health(self.hall.get_health(&name).map_err(status)?))
+        answer(convert::health(
+            self.hall.get_health(&name).map_err(status)?,
+        ))
     }
 
     async fn check_health(&self, request: Request<CheckHealthRequest>) -> Answer<ServiceHealth> {
@@ -277,7 +277,7 @@ impl GladsheimService for Service {
         request: Request<StreamLogsRequest>,
     ) -> Answer<Self::StreamLogsStream> {
         let request = request.into_inner();
-        let query = gladsheim_core::thjalfi::LogQuery {
+        let query = LogQuery {
             last: request.last.unwrap_or(DEFAULT_LAST_LINES) as usize,
             follow: request.follow,
         };
@@ -331,22 +331,18 @@ impl Service {
     }
 
     /// Whether `name` is empty or a service of the hall.
-    #[expect(clippy::result_large_err, reason = "the signatures around are tonic's")]
     fn check_name(&self, name: &str) -> Result<(), Status> {
         if !name.is_empty() && self.hall.definition(name).is_none() {
-            let error = gladsheim_core::GladsheimError::ServiceNotFound(name.to_owned());
-            return Err(status(error));
+            return Err(status(GladsheimError::ServiceNotFound(name.to_owned())));
         }
         Ok(())
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the signatures around are tonic's")]
 fn answer<T>(message: T) -> Answer<T> {
     Ok(Response::new(message))
 }
 
-#[expect(clippy::result_large_err, reason = "the signatures around are tonic's")]
 fn wait_condition(name: &str) -> Result<WaitCondition, Status> {
     Ok(match name {
         "running" => WaitCondition::Running,
@@ -355,15 +351,19 @@ fn wait_condition(name: &str) -> Result<WaitCondition, Status> {
         "stopped" => WaitCondition::Stopped,
         "exited" => WaitCondition::Exited,
         other => {
-            return Err(invalid(format!(
-                "unknown condition `{other}`; known are running, ready, healthy, stopped and exited"
-            )));
+            let known = ["running", "ready", "healthy", "stopped", "exited"];
+            return Err(unknown("condition", other, &known));
         }
     })
 }
 
-fn not_open() -> Status {
-    status(gladsheim_core::GladsheimError::NotOpen(
-        "it has shut down".to_owned(),
+fn unknown(what: &str, word: &str, known: &[&str]) -> Status {
+    invalid(format!(
+        "unknown {what} `{word}`; known are {}",
+        known.join(", ")
     ))
+}
+
+fn not_open() -> Status {
+    status(GladsheimError::NotOpen("it has shut down".to_owned()))
 }

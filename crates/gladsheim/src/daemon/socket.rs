@@ -121,8 +121,7 @@ fn bind_privately(path: &Path) -> io::Result<ControlSocket> {
 fn bind_in(cradle: &Path, path: &Path) -> io::Result<ControlSocket> {
     let folder = File::open(cradle)?;
     // By descriptor, because the path with the cradle in it may be too long for a socket address.
-    let listener =
-        UnixListener::bind(format!("/proc/self/fd/{}/socket", folder.as_raw_fd()))?;
+    let listener = UnixListener::bind(format!("/proc/self/fd/{}/socket", folder.as_raw_fd()))?;
     let newborn = cradle.join("socket");
     let placed = fs::set_permissions(&newborn, Permissions::from_mode(0o600))
         .and_then(|()| newborn.symlink_metadata())

@@ -23,7 +23,7 @@ pub(super) async fn run(mib_per_sec: usize) -> io::Result<ExitCode> {
             _ = second.tick() => {
                 // Not zero, so that every page is really there.
                 eaten.push(vec![0xFE_u8; mib_per_sec * MIB]);
-                if eaten.len() % 4 == 0 {
+                if eaten.len().is_multiple_of(4) {
                     say(&format!("ate {} MiB, still hungry", eaten.len() * mib_per_sec));
                 }
             }

@@ -14,7 +14,9 @@ pub(super) async fn run(listen: SocketAddr) -> io::Result<ExitCode> {
     let listener = TcpListener::bind(listen).await?;
     // The server as a whole serves from the beginning.
     let (_reporter, health) = health_reporter();
-    say(&format!("on the scent, answering grpc.health.v1 on {listen}"));
+    say(&format!(
+        "on the scent, answering grpc.health.v1 on {listen}"
+    ));
     Server::builder()
         .add_service(health)
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), end)

@@ -42,7 +42,7 @@ async fn mischief(seconds_to_live: RangeInclusive<u64>) -> io::Result<ExitCode> 
         sleep(pause).await;
         say(MISCHIEF[first.wrapping_add(step) % MISCHIEF.len()]);
     }
-    if random() % 3 == 0 {
+    if random().is_multiple_of(3) {
         say("vanishing without a word");
         raise(Signal::SIGKILL)?;
     }

@@ -17,7 +17,9 @@ use super::{asked_to_end, say, seconds};
 pub(super) async fn run(listen: SocketAddr) -> io::Result<ExitCode> {
     let end = asked_to_end()?;
     let listener = TcpListener::bind(listen).await?;
-    say(&format!("hammer in hand, listening on http://{listen}/health"));
+    say(&format!(
+        "hammer in hand, listening on http://{listen}/health"
+    ));
     LocalSet::new().run_until(serve(listener, end)).await;
     say("hammer down, farewell");
     Ok(ExitCode::SUCCESS)

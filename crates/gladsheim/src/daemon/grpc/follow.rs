@@ -16,26 +16,31 @@ pub(super) fn events(
     stopped: CancellationToken,
 ) -> Messages<Event> {
     let state = (subscription, request, stopped);
-    Box::pin(unfold(state, |(mut subscription, request, stopped)| async {
-        loop {
-            let next = if request.follow {
-                tokio::select! {
-                    biased;
-                    next = subscription.next() => next,
-                    () = stopped.cancelled() => None,
+    Box::pin(unfold(
+        state,
+        |(mut subscription, request, stopped)| async {
+            loop {
+                let next = if request.follow {
+                    tokio::select! {
+                        biased;
+                        next = subscription.next() => next,
+                        () = stopped.cancelled() => None,
+                    }
+                } else {
+                    subscription.try_next()
+                };
+                let event = next?;
+                let name = event.kind.service_name();
+                // A gap is told to everybody: what was missed may have been about this service.
+                if request.service_name.is_empty()
+                    || name.is_none_or(|name| name == request.service_name)
+                {
+                    let message = convert::event(&event);
+                    return Some((Ok(message), (subscription, request, stopped)));
                 }
-            } else {
-                subscription.try_next()
-            };
-            let event = next?;
-            let name = event.kind.service_name();
-            // A gap is told to everybody: what was missed may have been about this service.
-            if request.service_name.is_empty() || name.is_none_or(|name| name == request.service_name) {
-                let message = convert::event(&event);
-                return Some((Ok(message), (subscription, request, stopped)));
             }
-        }
-    }))
+        },
+    ))
 }
 
 /// The present health, then that of each check. Ends when `stopped` is cancelled or nothing can follow.

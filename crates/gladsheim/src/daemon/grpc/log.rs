@@ -59,7 +59,9 @@ impl Merge {
             return Poll::Pending;
         }
         let heads = self.sources.iter_mut().map(|(head, _)| head);
-        let oldest = heads.filter(|head| head.is_some()).min_by_key(|head| head.as_ref().map(|line| line.at));
+        let oldest = heads
+            .filter(|head| head.is_some())
+            .min_by_key(|head| head.as_ref().map(|line| line.at));
         match oldest {
             Some(line) => Poll::Ready(line.take()),
             None if quiet => Poll::Pending,
