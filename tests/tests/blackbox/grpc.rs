@@ -1,0 +1,1 @@
+//! The wire, as generic clients see it: health, reflection, codes and reasons.

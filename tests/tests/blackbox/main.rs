@@ -1,0 +1,11 @@
+//! The real daemon with real services, seen only through its command line, its socket and its signals.
+
+mod cli;
+mod crash_restart;
+mod grpc;
+mod health;
+mod limits;
+mod shutdown;
+mod socket;
+mod start_stop;
+mod third_party;
