@@ -31,7 +31,9 @@ fn answer(mut connection: TcpStream) {
     }
     let mut request = [0; 4096];
     // A client that goes away in the middle is not this program's subject.
-    let Ok(_) = connection.read(&mut request) else { return };
+    let Ok(_) = connection.read(&mut request) else {
+        return;
+    };
     let head = match control {
         "fail" => "503 Service Unavailable\r\nContent-Length: 0",
         "redirect" => "302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0",

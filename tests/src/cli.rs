@@ -31,7 +31,8 @@ impl Output {
     /// Standard output as one JSON document a line.
     #[track_caller]
     pub fn json_lines(&self) -> Vec<Value> {
-        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let parse =
+            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.stdout.lines().map(parse).collect()
     }
 
@@ -77,7 +78,9 @@ fn anonymous_file() -> File {
 
 fn text(file: &mut File) -> String {
     let mut bytes = Vec::new();
-    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("is readable");
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut bytes))
+        .expect("is readable");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

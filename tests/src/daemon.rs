@@ -30,7 +30,12 @@ use crate::{
 #[track_caller]
 pub fn bin(name: &str) -> PathBuf {
     let test = env::current_exe().expect("the test has a path");
-    let found = test.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.exists());
+    let found = test
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(name))
+        .find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{name} is not beside {}", test.display()))
 }
 
@@ -44,8 +49,14 @@ pub struct TestDaemon {
 impl TestDaemon {
     /// A hall with `services` in its file, not running yet. State folder and socket lie in its folder.
     pub fn prepare(services: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("hall-").tempdir().expect("the temporary folder is writable");
-        let hall = Self { folder, child: None };
+        let folder = tempfile::Builder::new()
+            .prefix("hall-")
+            .tempdir()
+            .expect("the temporary folder is writable");
+        let hall = Self {
+            folder,
+            child: None,
+        };
         hall.write_hall(services);
         hall
     }
@@ -79,7 +90,11 @@ impl TestDaemon {
 
     /// The command that runs the daemon: marked, its output in `daemon.log`.
     pub fn daemon_command(&self) -> Command {
-        let log = fs::File::options().create(true).append(true).open(self.path("daemon.log")).expect("opens");
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("daemon.log"))
+            .expect("opens");
         let mut command = self.command();
         command
             .arg("daemon")
@@ -94,7 +109,12 @@ impl TestDaemon {
     pub fn command(&self) -> Command {
         let mut command = Command::new(bin("gladsheim-under-test"));
         command.arg("--hall").arg(self.hall_file());
-        for own in ["GLADSHEIM_HALL", "GLADSHEIM_SOCKET", "NOTIFY_SOCKET", "XDG_RUNTIME_DIR"] {
+        for own in [
+            "GLADSHEIM_HALL",
+            "GLADSHEIM_SOCKET",
+            "NOTIFY_SOCKET",
+            "XDG_RUNTIME_DIR",
+        ] {
             command.env_remove(own);
         }
         for home in ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"] {
@@ -112,13 +132,20 @@ impl TestDaemon {
     /// Status of one service, as JSON.
     #[track_caller]
     pub fn status(&self, service: &str) -> Value {
-        let output = self.cli(["--format", "json", "status", service]).expect_code(0);
+        let output = self
+            .cli(["--format", "json", "status", service])
+            .expect_code(0);
         output.json()[0].take()
     }
 
     /// Waits until the status of a service is as `wanted`, and returns it.
     #[track_caller]
-    pub fn wait_for_status(&self, service: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for_status(
+        &self,
+        service: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         wait_until(&format!("{service} to be {what}"), || {
             Some(self.status(service)).filter(&wanted)
         })
@@ -154,7 +181,9 @@ impl TestDaemon {
     #[track_caller]
     pub fn pid_in(&self, name: &str) -> u32 {
         let path = self.path(name);
-        wait_until(&format!("a pid in {name}"), || fs::read_to_string(&path).ok()?.trim().parse().ok())
+        wait_until(&format!("a pid in {name}"), || {
+            fs::read_to_string(&path).ok()?.trim().parse().ok()
+        })
     }
 
     /// Pid of the daemon.
@@ -178,7 +207,11 @@ impl TestDaemon {
     }
 
     fn try_wait(&mut self) -> Option<ExitStatus> {
-        self.child.as_mut().expect("it runs").try_wait().expect("a child can be waited for")
+        self.child
+            .as_mut()
+            .expect("it runs")
+            .try_wait()
+            .expect("a child can be waited for")
     }
 
     /// All living processes of this hall but the daemon itself.

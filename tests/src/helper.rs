@@ -6,7 +6,10 @@
 use std::{
     env, fs,
     io::{Write as _, stderr, stdout},
-    os::{linux::net::SocketAddrExt as _, unix::net::{SocketAddr, UnixDatagram}},
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     thread,
 };
 
@@ -20,7 +23,12 @@ impl Requests {
     /// From here on they end nobody. To be called before any thread is started.
     pub fn catch() -> Self {
         let mut signals = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
+        for signal in [
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGHUP,
+            Signal::SIGUSR1,
+        ] {
             signals.add(signal);
         }
         signals.thread_block().expect("a mask can be set");
@@ -73,15 +81,23 @@ pub fn announce_in(file: &str) {
 
 /// Appends one line to `file`.
 pub fn append(file: &str, line: &str) {
-    let mut file = fs::File::options().create(true).append(true).open(file).expect("opens");
+    let mut file = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(file)
+        .expect("opens");
     // One write: lines of several processes do not mix.
-    file.write_all(format!("{line}\n").as_bytes()).expect("is written");
+    file.write_all(format!("{line}\n").as_bytes())
+        .expect("is written");
 }
 
 /// Which run this is, from 1, as the file of `--starts` tells; after [`announce`].
 pub fn run_number() -> u64 {
     let file = option("--starts").expect("--starts is needed to count");
-    fs::read_to_string(file).expect("is readable").lines().count() as u64
+    fs::read_to_string(file)
+        .expect("is readable")
+        .lines()
+        .count() as u64
 }
 
 /// One line on standard output, at once. A closed output ends no service.
@@ -106,7 +122,10 @@ pub fn option(name: &str) -> Option<String> {
 
 /// The number after `name`.
 pub fn number(name: &str) -> Option<u64> {
-    option(name).map(|text| text.parse().unwrap_or_else(|_| panic!("{name} takes a number")))
+    option(name).map(|text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} takes a number"))
+    })
 }
 
 /// Until somebody kills the process.

@@ -42,11 +42,17 @@ pub fn processes(marker: &str, folder: &Path) -> Vec<Process> {
 
 fn belonging(pid: u32, marker: &str, folder: &Path) -> Option<Process> {
     // First the handle, then the look: what is looked at is what the handle holds, or it is gone.
-    let handle = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
+    let handle = pidfd_open(
+        Pid::from_raw(i32::try_from(pid).ok()?)?,
+        PidfdFlags::empty(),
+    )
+    .ok()?;
     let proc = Path::new("/proc").join(pid.to_string());
     let environment = fs::read(proc.join("environ")).unwrap_or_default();
     let marked = environment.split(|byte| *byte == 0).any(|variable| {
-        variable.strip_prefix(MARKER.as_bytes()).is_some_and(|rest| rest.strip_prefix(b"=") == Some(marker.as_bytes()))
+        variable
+            .strip_prefix(MARKER.as_bytes())
+            .is_some_and(|rest| rest.strip_prefix(b"=") == Some(marker.as_bytes()))
     });
     let within = fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
     // A zombie has neither.
@@ -59,6 +65,8 @@ fn belonging(pid: u32, marker: &str, folder: &Path) -> Option<Process> {
 
 fn command(proc: &Path) -> String {
     let line = fs::read(proc.join("cmdline")).unwrap_or_default();
-    let words = line.split(|byte| *byte == 0).map(|word| OsStr::from_bytes(word).to_string_lossy());
+    let words = line
+        .split(|byte| *byte == 0)
+        .map(|word| OsStr::from_bytes(word).to_string_lossy());
     words.collect::<Vec<_>>().join(" ").trim_end().to_owned()
 }

@@ -42,6 +42,10 @@ pub fn skip(reason: &str) {
             .append(true)
             .open(&report)
             .and_then(|mut report| report.write_all(line.as_bytes()));
-        assert!(written.is_ok(), "GLADSHEIM_SKIP_REPORT {}: {written:?}", report.display());
+        assert!(
+            written.is_ok(),
+            "GLADSHEIM_SKIP_REPORT {}: {written:?}",
+            report.display()
+        );
     }
 }

@@ -16,7 +16,7 @@
 
 use std::{future::pending, pin::pin, time::Duration};
 
-use gladsheim_core::{BringUpProgress, Gladsheim, GladsheimError};
+use gladsheim_core::{BringUpProgress, Gladsheim, GladsheimError, thjalfi::raise_descriptor_limit};
 use gladsheim_proto::v1;
 use tokio::{
     sync::oneshot,
@@ -97,6 +97,9 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     }
 
     let state = StateFolder::open(&hall.state_dir)?;
+    if let Err(error) = raise_descriptor_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let ControlSocket { listener, file } = ControlSocket::bind(&hall.socket).await?;
     let gladsheim = Gladsheim::new(hall.config.clone());
     gladsheim.start().await?;

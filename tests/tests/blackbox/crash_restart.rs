@@ -11,12 +11,18 @@ fn crashing(arguments: &[&str], restart: &str) -> String {
 }
 
 fn starts(hall: &TestDaemon) -> usize {
-    std::fs::read_to_string(hall.path("starts")).unwrap_or_default().lines().count()
+    std::fs::read_to_string(hall.path("starts"))
+        .unwrap_or_default()
+        .lines()
+        .count()
 }
 
 #[test]
 fn a_crashed_service_is_brought_back() {
-    let hall = TestDaemon::start(&crashing(&["--on-user1", "--code", "7", "--ready", "pid"], "max_attempts = 3"));
+    let hall = TestDaemon::start(&crashing(
+        &["--on-user1", "--code", "7", "--ready", "pid"],
+        "max_attempts = 3",
+    ));
     hall.pid_in("pid");
     let before = hall.wait_for_state("loki", "running");
     hall.cli(["signal", "loki", "SIGUSR1"]).expect_code(0);
@@ -31,7 +37,10 @@ fn a_crashed_service_is_brought_back() {
 
 #[test]
 fn a_service_that_is_killed_from_outside_is_brought_back() {
-    let hall = TestDaemon::start(&crashing(&["--on-user1", "--ready", "pid"], "max_attempts = 3"));
+    let hall = TestDaemon::start(&crashing(
+        &["--on-user1", "--ready", "pid"],
+        "max_attempts = 3",
+    ));
     hall.pid_in("pid");
     hall.cli(["signal", "loki", "SIGKILL"]).expect_code(0);
     let back = hall.wait_for_status("loki", "back", |status| {
@@ -48,7 +57,11 @@ fn a_service_that_goes_on_crashing_is_given_up_after_its_attempts() {
     assert_eq!(failed["restart_count"], 3, "{failed}");
     assert_eq!(failed["exit_code"], 3, "{failed}");
     assert_eq!(failed["process_id"], 0, "{failed}");
-    assert_eq!(starts(&hall), 4, "three restarts; the fourth failure is the last");
+    assert_eq!(
+        starts(&hall),
+        4,
+        "three restarts; the fourth failure is the last"
+    );
 
     hall.cli(["reset", "loki"]).expect_code(0);
     let reset = hall.status("loki");
@@ -73,7 +86,10 @@ fn a_success_is_not_restarted_unless_the_policy_says_always() {
     assert_eq!(stopped["state"], "stopped", "{stopped}");
     assert_eq!(starts(&once), 1);
 
-    let again = TestDaemon::start(&crashing(&["--code", "0"], "policy = \"always\", max_attempts = 2"));
+    let again = TestDaemon::start(&crashing(
+        &["--code", "0"],
+        "policy = \"always\", max_attempts = 2",
+    ));
     again.wait_for_state("loki", "failed");
     assert_eq!(starts(&again), 3);
 }
@@ -93,13 +109,15 @@ fn a_crash_stays_one_where_the_policy_is_never() {
     assert_eq!(starts(&hall), 1);
 
     // A start clears all that.
-    hall.cli(["start", "loki", "--", "--on-user1"]).expect_code(0);
+    hall.cli(["start", "loki", "--", "--on-user1"])
+        .expect_code(0);
     assert_eq!(hall.status("loki")["state"], "running");
 }
 
 #[test]
 fn a_stop_during_the_back_off_cancels_it() {
-    let loki = service("loki", "svc-crashing", &["--starts", "starts"]) + "restart = { backoff = \"1h\", backoff_max = \"1h\" }\n";
+    let loki = service("loki", "svc-crashing", &["--starts", "starts"])
+        + "restart = { backoff = \"1h\", backoff_max = \"1h\" }\n";
     let hall = TestDaemon::start(&loki);
     let waiting = hall.wait_for_state("loki", "restarting");
     assert!(!waiting["next_attempt_at"].is_null(), "{waiting}");
@@ -112,8 +130,11 @@ fn a_stop_during_the_back_off_cancels_it() {
 
 #[test]
 fn a_start_during_the_back_off_starts_now() {
-    let loki = service("loki", "svc-crashing", &["--starts", "starts", "--runs", "1"])
-        + "restart = { backoff = \"1h\", backoff_max = \"1h\" }\n";
+    let loki = service(
+        "loki",
+        "svc-crashing",
+        &["--starts", "starts", "--runs", "1"],
+    ) + "restart = { backoff = \"1h\", backoff_max = \"1h\" }\n";
     let hall = TestDaemon::start(&loki);
     hall.wait_for_state("loki", "restarting");
     hall.cli(["start", "loki"]).expect_code(0);
@@ -124,7 +145,10 @@ fn a_start_during_the_back_off_starts_now() {
 fn every_run_is_told_once_when_it_begins_and_once_when_it_ends() {
     let hall = TestDaemon::start(&crashing(&[], "max_attempts = 2"));
     hall.wait_for_state("loki", "failed");
-    let events = hall.cli(["--format", "json", "events"]).expect_code(0).json_lines();
+    let events = hall
+        .cli(["--format", "json", "events"])
+        .expect_code(0)
+        .json_lines();
     let count = |kind: &str| events.iter().filter(|event| event["kind"] == kind).count();
     assert_eq!(count("service.started"), 3, "{events:#?}");
     assert_eq!(count("service.exited"), 3, "{events:#?}");

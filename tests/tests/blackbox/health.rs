@@ -22,7 +22,8 @@ fn control(hall: &TestDaemon, word: &str) {
 #[test]
 fn a_service_that_answers_is_healthy() {
     let hall = TestDaemon::start(&web(&[]).0);
-    hall.cli(["wait", "thor", "--for", "healthy"]).expect_code(0);
+    hall.cli(["wait", "thor", "--for", "healthy"])
+        .expect_code(0);
     let healthy = hall.status("thor");
     assert_eq!(healthy["health"], "healthy", "{healthy}");
     assert_eq!(healthy["ready"], true, "{healthy}");
@@ -42,9 +43,14 @@ fn a_service_that_answers_with_an_error_is_restarted() {
     });
     assert!(after["restart_count"].as_u64() >= Some(1), "{after}");
 
-    let events = hall.cli(["events", "--format", "json"]).expect_code(0).json_lines();
+    let events = hall
+        .cli(["events", "--format", "json"])
+        .expect_code(0)
+        .json_lines();
     assert!(
-        events.iter().any(|event| event["kind"] == "health.changed" && event["new_status"] == "unhealthy"),
+        events
+            .iter()
+            .any(|event| event["kind"] == "health.changed" && event["new_status"] == "unhealthy"),
         "{events:#?}"
     );
 }

@@ -5,13 +5,21 @@ use gladsheim_tests::{TestDaemon, service};
 const MIB: u64 = 1 << 20;
 
 fn hungry(action: &str) -> String {
-    service("fenrir", "svc-hungry", &["--mib", "96", "--on-user1", "--ready", "pid"])
-        + &format!("restart = {{ backoff = \"10ms\" }}\nlimits = {{ memory = \"48MiB\", action = \"{action}\" }}\n")
+    service(
+        "fenrir",
+        "svc-hungry",
+        &["--mib", "96", "--on-user1", "--ready", "pid"],
+    ) + &format!(
+        "restart = {{ backoff = \"10ms\" }}\nlimits = {{ memory = \"48MiB\", action = \"{action}\" }}\n"
+    )
 }
 
 /// A daemon that looks often; its service has a small memory yet.
 fn start(action: &str) -> TestDaemon {
-    let hall = TestDaemon::start(&format!("resources = {{ monitoring_interval = \"50ms\" }}\n{}", hungry(action)));
+    let hall = TestDaemon::start(&format!(
+        "resources = {{ monitoring_interval = \"50ms\" }}\n{}",
+        hungry(action)
+    ));
     hall.pid_in("pid");
     hall
 }
@@ -23,7 +31,9 @@ fn memory_of_a_known_size_is_measured() {
             + &service("fenrir", "svc-hungry", &["--mib", "64", "--ready", "pid"])),
     );
     hall.pid_in("pid");
-    let fed = hall.wait_for_status("fenrir", "fed", |status| status["memory_bytes"].as_u64() >= Some(64 * MIB));
+    let fed = hall.wait_for_status("fenrir", "fed", |status| {
+        status["memory_bytes"].as_u64() >= Some(64 * MIB)
+    });
     assert!(fed["memory_bytes"].as_u64() < Some(80 * MIB), "{fed}");
     hall.cli(["usage", "fenrir"]).expect_code(0);
 }
@@ -43,7 +53,9 @@ fn a_service_beyond_its_limit_is_restarted() {
 fn a_service_beyond_its_limit_is_stopped_where_that_is_asked_for() {
     let hall = start("stop");
     if hall.status("fenrir")["limits_enforced_by"] == "kernel" {
-        gladsheim_tests::skip("the kernel enforces memory limits here: its out-of-memory killer comes first");
+        gladsheim_tests::skip(
+            "the kernel enforces memory limits here: its out-of-memory killer comes first",
+        );
         return;
     }
     hall.cli(["signal", "fenrir", "SIGUSR1"]).expect_code(0);
@@ -56,14 +68,21 @@ fn a_service_beyond_its_limit_is_stopped_where_that_is_asked_for() {
 fn a_warning_leaves_the_service_alone() {
     let hall = start("warn");
     if hall.status("fenrir")["limits_enforced_by"] == "kernel" {
-        gladsheim_tests::skip("the kernel enforces memory limits here: its out-of-memory killer comes first");
+        gladsheim_tests::skip(
+            "the kernel enforces memory limits here: its out-of-memory killer comes first",
+        );
         return;
     }
     let before = hall.status("fenrir");
     hall.cli(["signal", "fenrir", "SIGUSR1"]).expect_code(0);
     let event = gladsheim_tests::wait_until("the event", || {
-        let events = hall.cli(["events", "--format", "json"]).expect_code(0).json_lines();
-        events.into_iter().find(|event| event["kind"] == "limit.exceeded")
+        let events = hall
+            .cli(["events", "--format", "json"])
+            .expect_code(0)
+            .json_lines();
+        events
+            .into_iter()
+            .find(|event| event["kind"] == "limit.exceeded")
     });
     assert_eq!(event["service_name"], "fenrir", "{event}");
     assert_eq!(hall.status("fenrir")["process_id"], before["process_id"]);

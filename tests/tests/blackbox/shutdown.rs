@@ -5,8 +5,16 @@ use nix::sys::signal::Signal;
 
 /// Two services, the second of which needs the first, that write down when they end.
 fn pair() -> String {
-    let freki = service("freki", "svc-obedient", &["--ends", "ends", "--name", "freki"]);
-    let thor = service("thor", "svc-obedient", &["--ends", "ends", "--name", "thor", "--ready", "pid"]);
+    let freki = service(
+        "freki",
+        "svc-obedient",
+        &["--ends", "ends", "--name", "freki"],
+    );
+    let thor = service(
+        "thor",
+        "svc-obedient",
+        &["--ends", "ends", "--name", "thor", "--ready", "pid"],
+    );
     freki + &thor + "depends_on = [\"freki\"]\n"
 }
 
@@ -22,7 +30,10 @@ fn shutdown_stops_dependents_first_and_then_the_daemon() {
     hall.pid_in("pid");
     hall.cli(["shutdown"]).expect_code(0);
     assert!(hall.wait().success());
-    assert_eq!(std::fs::read_to_string(hall.path("ends")).unwrap(), "thor\nfreki\n");
+    assert_eq!(
+        std::fs::read_to_string(hall.path("ends")).unwrap(),
+        "thor\nfreki\n"
+    );
     assert_nothing_is_left(&hall);
 }
 
@@ -33,14 +44,18 @@ fn sigterm_and_sigint_shut_down_gracefully() {
         hall.pid_in("pid");
         hall.signal(signal);
         assert!(hall.wait().success(), "{signal}");
-        assert_eq!(std::fs::read_to_string(hall.path("ends")).unwrap(), "thor\nfreki\n");
+        assert_eq!(
+            std::fs::read_to_string(hall.path("ends")).unwrap(),
+            "thor\nfreki\n"
+        );
         assert_nothing_is_left(&hall);
     }
 }
 
 #[test]
 fn a_second_signal_kills_what_is_left() {
-    let stubborn = service("utgard", "svc-stubborn", &["--ready", "pid"]) + "shutdown_timeout = \"1h\"\n";
+    let stubborn =
+        service("utgard", "svc-stubborn", &["--ready", "pid"]) + "shutdown_timeout = \"1h\"\n";
     let mut hall = TestDaemon::start(&stubborn);
     hall.pid_in("pid");
     hall.signal(Signal::SIGTERM);
@@ -52,7 +67,8 @@ fn a_second_signal_kills_what_is_left() {
 
 #[test]
 fn a_back_off_does_not_hold_up_the_shutdown() {
-    let loki = service("loki", "svc-crashing", &[]) + "restart = { backoff = \"1h\", backoff_max = \"1h\" }\n";
+    let loki = service("loki", "svc-crashing", &[])
+        + "restart = { backoff = \"1h\", backoff_max = \"1h\" }\n";
     let mut hall = TestDaemon::start(&loki);
     hall.wait_for_state("loki", "restarting");
     hall.cli(["shutdown"]).expect_code(0);
@@ -62,7 +78,8 @@ fn a_back_off_does_not_hold_up_the_shutdown() {
 
 #[test]
 fn a_slow_start_does_not_hold_up_the_shutdown() {
-    let slow = service("thor", "svc-obedient", &["--ready", "pid"]) + "ready = \"notify\"\nstartup_timeout = \"1h\"\n";
+    let slow = service("thor", "svc-obedient", &["--ready", "pid"])
+        + "ready = \"log:^never$\"\nstartup_timeout = \"1h\"\n";
     let mut hall = TestDaemon::start(&slow);
     hall.pid_in("pid");
     hall.signal(Signal::SIGTERM);
@@ -91,7 +108,9 @@ fn a_client_that_follows_events_sees_the_end() {
         .spawn()
         .unwrap();
     let events = || std::fs::read_to_string(hall.path("events.json")).unwrap();
-    wait_until("the follower to be there", || events().contains("service.started").then_some(()));
+    wait_until("the follower to be there", || {
+        events().contains("service.started").then_some(())
+    });
     hall.cli(["shutdown"]).expect_code(0);
     let ended = wait_until("the follower's end", || follower.try_wait().unwrap());
     assert!(ended.success(), "{ended}");

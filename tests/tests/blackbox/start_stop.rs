@@ -13,7 +13,10 @@ fn a_service_runs_with_the_hall_and_stops_when_asked() {
     let pid = hall.pid_in("thor.pid");
     let running = hall.wait_for_state("thor", "running");
     assert_eq!(running["process_id"], pid, "{running}");
-    assert!(running["start_time_unix"].as_u64() > Some(1_600_000_000), "{running}");
+    assert!(
+        running["start_time_unix"].as_u64() > Some(1_600_000_000),
+        "{running}"
+    );
     assert!(running["cause"].is_null(), "{running}");
 
     hall.cli(["stop", "thor"]).expect_code(0);
@@ -22,7 +25,10 @@ fn a_service_runs_with_the_hall_and_stops_when_asked() {
     assert_eq!(stopped["process_id"], 0, "{stopped}");
     assert_eq!(stopped["cause"], "user", "{stopped}");
     assert_eq!(stopped["exit_code"], 0, "{stopped}");
-    assert_eq!(stopped["start_time_unix"], running["start_time_unix"], "{stopped}");
+    assert_eq!(
+        stopped["start_time_unix"], running["start_time_unix"],
+        "{stopped}"
+    );
     assert!(hall.processes().is_empty(), "{:?}", hall.processes());
 }
 
@@ -56,7 +62,8 @@ fn what_makes_no_sense_is_refused_with_its_exit_code() {
 fn a_stubborn_service_is_killed_at_the_deadline() {
     let hall = TestDaemon::start(&service("utgard", "svc-stubborn", &["--ready", "pid"]));
     hall.pid_in("pid");
-    hall.cli(["stop", "utgard", "--timeout", "200ms"]).expect_code(0);
+    hall.cli(["stop", "utgard", "--timeout", "200ms"])
+        .expect_code(0);
     let stopped = hall.status("utgard");
     assert_eq!(stopped["state"], "stopped", "{stopped}");
     assert_eq!(stopped["cause"], "user", "{stopped}");
@@ -84,7 +91,10 @@ fn restart_gives_a_new_process_and_starts_a_stopped_service() {
     let after = hall.status("thor");
     assert_eq!(after["state"], "running", "{after}");
     assert_ne!(after["process_id"], before["process_id"]);
-    assert_eq!(after["restart_count"], 0, "only automatic ones count: {after}");
+    assert_eq!(
+        after["restart_count"], 0,
+        "only automatic ones count: {after}"
+    );
 
     hall.cli(["stop", "thor"]).expect_code(0);
     hall.cli(["restart", "thor"]).expect_code(0);
@@ -109,8 +119,8 @@ fn a_dependency_starts_first_and_is_not_taken_away() {
 }
 
 #[test]
-fn start_returns_when_a_service_that_tells_is_ready() {
-    let thor = by_hand("thor", "svc-obedient", &["--notify"]) + "ready = \"notify\"\n";
+fn start_returns_when_the_service_says_that_it_is_ready() {
+    let thor = by_hand("thor", "svc-obedient", &[]) + "ready = \"log:^ready$\"\n";
     let hall = TestDaemon::start(&thor);
     hall.cli(["start", "thor"]).expect_code(0);
     let started = hall.status("thor");
@@ -121,7 +131,7 @@ fn start_returns_when_a_service_that_tells_is_ready() {
 #[test]
 fn a_service_that_is_never_ready_is_ended_at_its_startup_timeout() {
     let thor = by_hand("thor", "svc-obedient", &[])
-        + "ready = \"notify\"\nstartup_timeout = \"300ms\"\nrestart = { policy = \"never\" }\n";
+        + "ready = \"log:^never$\"\nstartup_timeout = \"300ms\"\nrestart = { policy = \"never\" }\n";
     let hall = TestDaemon::start(&thor);
     hall.cli(["start", "thor"]).expect_code(1);
     let failed = hall.status("thor");
@@ -138,9 +148,14 @@ fn what_a_service_has_left_behind_ends_with_it() {
     ));
     hall.pid_in("pid");
     let grandchild = hall.pid_in("grandchild.pid");
-    assert!(hall.processes().iter().any(|process| process.pid == grandchild));
+    assert!(
+        hall.processes()
+            .iter()
+            .any(|process| process.pid == grandchild)
+    );
 
-    hall.cli(["stop", "angrboda", "--timeout", "200ms"]).expect_code(0);
+    hall.cli(["stop", "angrboda", "--timeout", "200ms"])
+        .expect_code(0);
     assert!(hall.processes().is_empty(), "{:?}", hall.processes());
 }
 
@@ -161,7 +176,11 @@ fn what_a_dead_leader_has_left_behind_ends_before_the_next_run() {
     let next = wait_until("the next run", || {
         Some(hall.pid_in("pid")).filter(|pid| *pid != leader)
     });
-    assert!(hall.processes().iter().all(|process| process.pid != grandchild));
+    assert!(
+        hall.processes()
+            .iter()
+            .all(|process| process.pid != grandchild)
+    );
     let running = hall.wait_for_state("angrboda", "running");
     assert_eq!(running["process_id"], next, "{running}");
 }
@@ -169,9 +188,23 @@ fn what_a_dead_leader_has_left_behind_ends_before_the_next_run() {
 #[test]
 fn arguments_and_environment_of_one_start_go_over_the_hall_file() {
     let hall = TestDaemon::start(&by_hand("thor", "svc-obedient", &["--ready", "one"]));
-    hall.cli(["start", "thor", "--env", "HAMMER=mjolnir", "--", "--ready", "other"]).expect_code(0);
+    hall.cli([
+        "start",
+        "thor",
+        "--env",
+        "HAMMER=mjolnir",
+        "--",
+        "--ready",
+        "other",
+    ])
+    .expect_code(0);
     let pid = hall.pid_in("other");
     let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
-    assert!(environment.split('\0').any(|variable| variable == "HAMMER=mjolnir"), "{environment}");
+    assert!(
+        environment
+            .split('\0')
+            .any(|variable| variable == "HAMMER=mjolnir"),
+        "{environment}"
+    );
     assert!(!hall.path("one").exists());
 }

@@ -45,7 +45,9 @@ fn kill_and_see_it_back(hall: &TestDaemon, name: &str) -> Value {
     let before = hall.status(name);
     hall.cli(["signal", name, "SIGKILL"]).expect_code(0);
     let back = hall.wait_for_status(name, "back and healthy", |status| {
-        status["restart_count"] == 1 && status["health"] == "healthy" && status["state"] == "running"
+        status["restart_count"] == 1
+            && status["health"] == "healthy"
+            && status["state"] == "running"
     });
     assert_ne!(back["process_id"], before["process_id"]);
     assert_eq!(back["signal"], 9, "{back}");
@@ -63,7 +65,9 @@ fn stop_and_see_nothing_left(hall: &TestDaemon, name: &str) {
 
 #[test]
 fn nginx_is_started_checked_brought_back_and_stopped() {
-    let Some(nginx) = installed("nginx", "nginx-light") else { return };
+    let Some(nginx) = installed("nginx", "nginx-light") else {
+        return;
+    };
     let port = free_port();
     let mut hall = TestDaemon::prepare(&format!(
         r#"
@@ -92,9 +96,14 @@ fn nginx_is_started_checked_brought_back_and_stopped() {
     fs::write(hall.path("nginx.conf"), configuration).unwrap();
     hall.spawn();
 
-    hall.cli(["wait", "nginx", "--for", "healthy"]).expect_code(0);
+    hall.cli(["wait", "nginx", "--for", "healthy"])
+        .expect_code(0);
     answer_of_nginx(port).expect("answers once it is healthy");
-    assert!(hall.processes().len() >= 3, "a master and its workers: {:?}", hall.processes());
+    assert!(
+        hall.processes().len() >= 3,
+        "a master and its workers: {:?}",
+        hall.processes()
+    );
 
     // Its workers survive their master, and hold the port, unless somebody ends them.
     kill_and_see_it_back(&hall, "nginx");
@@ -104,7 +113,9 @@ fn nginx_is_started_checked_brought_back_and_stopped() {
 
 #[test]
 fn redis_is_started_checked_brought_back_and_stopped() {
-    let Some(redis) = installed("redis-server", "redis-server") else { return };
+    let Some(redis) = installed("redis-server", "redis-server") else {
+        return;
+    };
     let hall = TestDaemon::start(&format!(
         r#"
         [services.redis]
@@ -115,7 +126,8 @@ fn redis_is_started_checked_brought_back_and_stopped() {
         "#,
         redis = redis.display(),
     ));
-    hall.cli(["wait", "redis", "--for", "healthy"]).expect_code(0);
+    hall.cli(["wait", "redis", "--for", "healthy"])
+        .expect_code(0);
     wait_until("redis to answer", || answer_of_redis(&hall));
 
     kill_and_see_it_back(&hall, "redis");
