@@ -96,7 +96,7 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
         tasks.spawn(stopped.clone().run_until_cancelled_owned(run));
     }
 
-    let state = StateFolder::open(&hall.state_dir)?;
+    let state = StateFolder::open(&hall.state_dir, hall.config.loader.log_dir.as_deref())?;
     if let Err(error) = raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }

@@ -35,17 +35,17 @@ pub(crate) enum StateError {
 }
 
 impl StateFolder {
-    /// Creates the folder (mode 0700) where it is missing, and locks it.
-    pub(super) fn open(path: &Path) -> Result<Self, StateError> {
+    /// Creates the folder and the one for `logs` (mode 0700) where they are missing, and locks it.
+    pub(super) fn open(path: &Path, logs: Option<&Path>) -> Result<Self, StateError> {
         let unusable = |source| StateError::Unusable {
             path: path.to_path_buf(),
             source,
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(unusable)?;
+        let mut private = DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        for folder in std::iter::once(path).chain(logs) {
+            private.create(folder).map_err(unusable)?;
+        }
         // The file stays when we end: a lock on a file that is being removed is a lock on nothing.
         let mut lock = OpenOptions::new()
             .read(true)
@@ -93,24 +93,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/state");
 
-        let first = StateFolder::open(&path).unwrap();
-        let mode = path.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
+        let logs = path.join("logs");
+        let first = StateFolder::open(&path, Some(&logs)).unwrap();
+        for folder in [&path, &logs] {
+            let mode = folder.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
 
-        let refusal = StateFolder::open(&path).unwrap_err().to_string();
+        let refusal = StateFolder::open(&path, None).unwrap_err().to_string();
         assert!(
             refusal.contains(&format!("(pid {})", std::process::id())),
             "{refusal}"
         );
 
         drop(first);
-        StateFolder::open(&path).unwrap();
+        StateFolder::open(&path, None).unwrap();
     }
 
     #[test]
     fn an_unusable_folder_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let refusal = StateFolder::open(file.path()).unwrap_err().to_string();
+        let refusal = StateFolder::open(file.path(), None)
+            .unwrap_err()
+            .to_string();
         assert!(
             refusal.contains(&file.path().display().to_string()),
             "{refusal}"
