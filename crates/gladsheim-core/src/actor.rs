@@ -161,10 +161,11 @@ impl ServiceActor {
         }
     }
 
-    /// Runs until the directory has forgotten the service and nothing of it runs any more.
+    /// Runs until the directory has forgotten the service and nothing is under way. A process that runs
+    /// then, runs on: either it refused to stop in a hall that does not kill, or the hall was dropped.
     pub(crate) async fn run(mut self) {
         let mut open = true;
-        while open || self.run.is_some() || self.task.is_some() {
+        while open || self.task.is_some() {
             tokio::select! {
                 // An exit that races with a command is a fact already, so it comes first.
                 biased;
@@ -209,6 +210,7 @@ impl ServiceActor {
             Command::Reset { reply } => self.on_reset(reply),
             Command::Maintenance { on, reply } => self.on_maintenance(on, reply),
             Command::Health(health) => self.on_health(health),
+            Command::HealthChanged(change) => self.on_health_changed(change),
             Command::Readiness(ready) => self.on_readiness(ready),
         }
     }
@@ -217,8 +219,8 @@ impl ServiceActor {
         match outcome {
             Outcome::Dependencies(result) => self.on_dependencies(result),
             Outcome::Launched(result) => self.on_launched(result).await,
-            Outcome::Ready(result) => self.on_ready(result).await,
-            Outcome::Stopped(result) => self.on_stopped(result),
+            Outcome::Ready(result) => self.on_ready(result),
+            Outcome::Stopped(result) => self.on_stopped(result).await,
         }
     }
 

@@ -45,6 +45,7 @@ pub struct Gladsheim {
 /// How far the hall is between opening and end, and its tasks.
 #[derive(Debug)]
 struct Life {
+    directory: Arc<Directory>,
     /// The services, until the hall is opened.
     to_open: Mutex<Option<Vec<ServiceDefinition>>>,
     closing: AtomicBool,
@@ -52,6 +53,14 @@ struct Life {
     closed: watch::Sender<bool>,
     tasks: TaskTracker,
     stop: CancellationToken,
+}
+
+impl Drop for Life {
+    /// Ends the actors and the pump; what runs, runs on.
+    fn drop(&mut self) {
+        self.directory.clear();
+        self.stop.cancel();
+    }
 }
 
 impl Gladsheim {
@@ -99,9 +108,10 @@ impl Gladsheim {
             hall: Hall {
                 servants,
                 bus,
-                directory,
+                directory: Arc::clone(&directory),
             },
             life: Arc::new(Life {
+                directory,
                 to_open: Mutex::new(Some(services)),
                 closing: AtomicBool::new(false),
                 closed: watch::Sender::new(false),
@@ -117,7 +127,7 @@ impl Gladsheim {
     /// # Errors
     ///
     /// `Config` for a cycle, an unknown dependency or a name that is there twice; `ResourceManager` for
-    /// limits that make no sense; `NotOpen` if it was opened before. Nothing has been started then.
+    /// limits that make no sense; `NotOpen` if it was opened before. The hall stays closed then.
     pub async fn start(&self) -> Result<()> {
         let services = {
             let mut to_open = self
@@ -132,7 +142,10 @@ impl Gladsheim {
             return Err(GladsheimError::NotOpen("it was opened before".to_owned()));
         };
         for service in services {
-            self.add_service(Arc::new(service))?;
+            if let Err(error) = self.add_service(Arc::new(service)) {
+                self.forget_services();
+                return Err(error);
+            }
         }
         let pump = Pump::new(self.hall.clone());
         self.life.tasks.spawn(pump.run(self.life.stop.clone()));
@@ -160,6 +173,15 @@ impl Gladsheim {
         let actor = ServiceActor::new(definition, self.hall.clone(), mailbox, facts);
         self.life.tasks.spawn(actor.run());
         Ok(())
+    }
+
+    /// Takes back what [`start`](Self::start) has done so far.
+    fn forget_services(&self) {
+        for name in self.hall.directory.names() {
+            // Registered by us just before, so it is there.
+            let _ = self.skirnir.unregister_service(&name);
+        }
+        self.hall.directory.clear();
     }
 
     /// Says on the bus that every service which was to start by itself has answered.
@@ -211,6 +233,14 @@ impl Gladsheim {
             });
         }
         while kills.join_next().await.is_some() {}
+    }
+
+    pub(crate) fn was_opened(&self) -> bool {
+        self.life
+            .to_open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
     }
 
     pub(crate) fn is_closing(&self) -> bool {

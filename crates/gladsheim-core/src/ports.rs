@@ -69,17 +69,9 @@ impl RestartHandler for Orders {
         will_restart: bool,
         reason: &str,
     ) -> std::result::Result<(), BoxError> {
-        // Not awaited, for the same reason. A run that is ending already is as good.
-        self.directory.send(
-            service_name,
-            Command::EndRun {
-                cause: Cause::Probe,
-                will_restart,
-                message: reason.to_owned(),
-                reply: Box::new(|_| {}),
-            },
-        );
-        Ok(())
+        Ok(self
+            .end_run(service_name, Cause::Probe, will_restart, reason.to_owned())
+            .await?)
     }
 }
 

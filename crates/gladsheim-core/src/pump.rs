@@ -114,8 +114,9 @@ impl Pump {
             }
             HealthEvent::StatusChanged(change) => {
                 let name = change.service_name.clone();
-                self.read_health_of(&name);
-                self.publish(name, ServiceEvent::HealthChanged(change));
+                self.hall
+                    .directory
+                    .send(&name, Command::HealthChanged(change));
             }
             HealthEvent::ReadinessChanged {
                 service_name,

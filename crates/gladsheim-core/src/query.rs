@@ -84,6 +84,9 @@ impl Gladsheim {
     /// `ServiceNotFound`; `NotRunning` if there is nothing to check. A check that fails is no error.
     pub async fn check_health(&self, name: &str) -> Result<ServiceHealth> {
         self.hall.directory.known(name)?;
+        if !self.thjalfi.is_running(name) {
+            return Err(GladsheimError::NotRunning(name.to_owned()));
+        }
         match self.roskva.check_health_now(name).await {
             Err(roskva::HealthMonitorError::ServiceNotFound(name)) => {
                 Err(GladsheimError::NotRunning(name))

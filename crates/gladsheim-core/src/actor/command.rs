@@ -1,6 +1,6 @@
 //! What a service's actor can be asked for.
 
-use roskva::ServiceHealth;
+use roskva::{HealthStatusChange, ServiceHealth};
 use skirnir::Cause;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Maintenance { on: bool, reply: Reply },
     /// A check of it has ended.
     Health(ServiceHealth),
+    /// The verdict about it changed.
+    HealthChanged(HealthStatusChange),
     /// Its readiness check changed its mind.
     Readiness(bool),
 }

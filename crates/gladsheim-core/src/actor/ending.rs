@@ -26,15 +26,7 @@ impl ServiceActor {
         let asked = ending
             .as_ref()
             .is_some_and(|ending| matches!(ending.intent, Intent::Stop(_)));
-        let success = !asked
-            && end.cause == Cause::Exit
-            && end.exit_code.is_some_and(|code| {
-                self.definition
-                    .monitor
-                    .restart
-                    .success_exit_codes
-                    .contains(&code)
-            });
+        let success = end.cause == Cause::Exit && end.error_message.is_none();
         self.hall.servants.byggvir.run_ended(&self.name);
         self.record_end(end.clone(), success);
         self.publish(ServiceEvent::Exited {
@@ -44,7 +36,7 @@ impl ServiceActor {
         });
         match ending {
             Some(ending) if asked => self.after_ending(&ending),
-            Some(_) | None => self.after_failure(&run, &end),
+            Some(_) | None => self.after_failure(&run, &end, success),
         }
     }
 
@@ -57,6 +49,7 @@ impl ServiceActor {
             (None, Some(signal)) => format!("killed by signal {signal}"),
             (None, None) => "exit status unknown".to_owned(),
         };
+        let successes = &self.definition.monitor.restart.success_exit_codes;
         let (cause, error_message) = match ending.map(|ending| &ending.intent) {
             Some(Intent::Stop(cause)) => (*cause, None),
             Some(Intent::Policy { cause, message }) => (*cause, Some(message.clone())),
@@ -64,7 +57,7 @@ impl ServiceActor {
                 (Cause::Oom, Some(format!("out of memory: {seen}")))
             }
             None => match (exit_code, signal) {
-                (Some(0), _) => (Cause::Exit, None),
+                (Some(code), _) if successes.contains(&code) => (Cause::Exit, None),
                 (Some(_), _) => (Cause::Exit, Some(seen)),
                 (None, Some(_)) => (Cause::Signal, Some(seen)),
                 (None, None) => (Cause::Unknown, Some(seen)),
@@ -98,7 +91,7 @@ impl ServiceActor {
     }
 
     /// A run ended by itself, or because something was wrong with it.
-    fn after_failure(&mut self, run: &Run, end: &RunEnd) {
+    fn after_failure(&mut self, run: &Run, end: &RunEnd, success: bool) {
         let was_starting = self.state == ServiceState::Starting;
         let decision = self.hall.servants.roskva.report_exit(
             &self.name,
@@ -113,7 +106,7 @@ impl ServiceActor {
         let message = end.error_message.clone().unwrap_or_default();
         let failed = match decision {
             RestartDecision::Success => false,
-            RestartDecision::Restart { .. } => end.error_message.is_some(),
+            RestartDecision::Restart { .. } => !success,
             RestartDecision::Never | RestartDecision::GiveUp { .. } => true,
         };
         // A run that ends before it was ready has failed, even with exit code 0.

@@ -1,9 +1,9 @@
 //! What the health monitor has to do with one service.
 
-use roskva::{HealthStatus, ServiceHealth};
+use roskva::{HealthStatus, HealthStatusChange, ServiceHealth};
 
 use super::{Phase, ServiceActor};
-use crate::{GladsheimError, actor::command::Reply};
+use crate::{GladsheimError, ServiceEvent, actor::command::Reply};
 
 impl ServiceActor {
     /// Has the present run checked.
@@ -12,7 +12,7 @@ impl ServiceActor {
         let options = self.definition.monitor.clone();
         if let Err(error) = roskva.start_monitoring_with(&self.name, options).await {
             // The run goes on unchecked rather than not at all.
-            tracing::error!(service = %self.name, %error, "not monitored");
+            tracing::warn!(service = %self.name, %error, "not monitored");
             return;
         }
         if self.maintenance
@@ -39,6 +39,14 @@ impl ServiceActor {
                     .update_health_status(&self.name, health),
             );
         }
+    }
+
+    /// The verdict changed: the registry has the new one before the bus tells of it.
+    pub(super) fn on_health_changed(&mut self, change: HealthStatusChange) {
+        if let Ok(health) = self.hall.servants.roskva.get_health(&self.name) {
+            self.on_health(health);
+        }
+        self.publish(ServiceEvent::HealthChanged(change));
     }
 
     /// The readiness check changed its mind; it counts only once the service has been ready.

@@ -19,7 +19,7 @@ impl ServiceActor {
             }
             Phase::Idle => {
                 self.hall.servants.roskva.reset_attempts(&self.name);
-                self.overrides = overrides;
+                self.take_overrides(overrides);
                 self.starters.push(reply);
                 self.begin_start();
             }
@@ -44,6 +44,24 @@ impl ServiceActor {
                 }
                 self.starters.push(reply);
             }
+        }
+    }
+
+    /// What a person asks for replaces what the last one asked for, limits among them.
+    fn take_overrides(&mut self, overrides: StartOverrides) {
+        let before = std::mem::replace(&mut self.overrides, overrides);
+        let limits = match (&self.overrides.resource_limits, before.resource_limits) {
+            (Some(limits), _) => limits.clone(),
+            (None, Some(_)) => self.definition.limits.clone(),
+            (None, None) => return,
+        };
+        if let Err(error) = self
+            .hall
+            .servants
+            .byggvir
+            .set_resource_limits(&self.name, limits)
+        {
+            tracing::warn!(service = %self.name, %error, "limits not set");
         }
     }
 
@@ -78,7 +96,7 @@ impl ServiceActor {
                 self.leave_restarting();
                 let message = error.to_string();
                 self.set_ready(false, Some(message.clone()));
-                self.record_end(failed_start(Cause::Dependency, message), false);
+                self.record_end(failed_start(Cause::Dependency, Some(message)), false);
                 self.answer_starters(Err(error));
             }
         }
@@ -146,7 +164,10 @@ impl ServiceActor {
                 self.begin_run(process);
                 match ending {
                     Some(ending) => self.end(ending),
-                    None => self.await_readiness().await,
+                    None => {
+                        self.begin_monitoring().await;
+                        self.await_readiness();
+                    }
                 }
             }
             Err(error) => self.on_launch_failed(error, ending),
@@ -165,11 +186,6 @@ impl ServiceActor {
                 cgroup: process.cgroup().map(ToOwned::to_owned),
             },
         );
-        if let Some(limits) = &self.overrides.resource_limits
-            && let Err(error) = byggvir.set_resource_limits(&self.name, limits.clone())
-        {
-            tracing::warn!(service = %self.name, %error, "limits not set");
-        }
         let oom_kills = byggvir.oom_kills(&self.name);
         self.publish(ServiceEvent::Started {
             process_id: process.pid,
@@ -184,14 +200,11 @@ impl ServiceActor {
     }
 
     /// Waits until the service is ready, at most its start-up timeout.
-    async fn await_readiness(&mut self) {
+    fn await_readiness(&mut self) {
         let by_health = self.definition.ready_by_health;
         let options = self.start_options();
-        if by_health {
-            self.begin_monitoring().await;
-        } else if options.readiness == Readiness::Exec {
-            self.now_running().await;
-            return;
+        if !by_health && options.readiness == Readiness::Exec {
+            return self.now_running();
         }
         let Some(run) = &self.run else { return };
         let process = run.process.clone();
@@ -215,9 +228,9 @@ impl ServiceActor {
         }));
     }
 
-    pub(super) async fn on_ready(&mut self, result: std::result::Result<(), ServiceLoaderError>) {
+    pub(super) fn on_ready(&mut self, result: std::result::Result<(), ServiceLoaderError>) {
         match result {
-            Ok(()) => self.now_running().await,
+            Ok(()) => self.now_running(),
             Err(error @ ServiceLoaderError::StartupTimeout(_)) => {
                 let message = error.to_string();
                 self.end(Ending {
@@ -235,13 +248,18 @@ impl ServiceActor {
         }
     }
 
-    async fn now_running(&mut self) {
+    fn now_running(&mut self) {
         self.phase = Phase::Running;
-        if !self.definition.ready_by_health {
-            self.begin_monitoring().await;
-        }
+        // A readiness check, where there is one, has the say from here on.
+        self.set_ready(
+            self.hall
+                .servants
+                .roskva
+                .is_ready(&self.name)
+                .unwrap_or(true),
+            None,
+        );
         self.enter(Transition::to(ServiceState::Running), ServiceEvent::Ready);
-        self.set_ready(true, None);
         self.answer_starters(Ok(()));
     }
 
@@ -253,13 +271,14 @@ impl ServiceActor {
                 reason: reason.clone(),
             });
         }
-        self.record_end(failed_start(Cause::Spawn, message.clone()), false);
         match ending {
             // It was to be stopped anyway.
             Some(ending) => {
+                self.record_end(failed_start(ending.cause(), None), false);
                 self.after_ending(&ending);
             }
             None => {
+                self.record_end(failed_start(Cause::Spawn, Some(message.clone())), false);
                 let cause = Cause::Spawn;
                 let failed = Transition {
                     cause: Some(cause),
@@ -273,12 +292,12 @@ impl ServiceActor {
     }
 }
 
-fn failed_start(cause: Cause, message: String) -> RunEnd {
+fn failed_start(cause: Cause, error_message: Option<String>) -> RunEnd {
     RunEnd {
         cause,
         exit_code: None,
         signal: None,
-        error_message: Some(message),
+        error_message,
         at: SystemTime::now(),
     }
 }

@@ -90,6 +90,7 @@ impl ServiceActor {
             return;
         }
         self.hall.servants.roskva.suspend_checks(&self.name);
+        self.set_ready(false, None);
         if will_restart {
             let restarting = Transition {
                 cause: Some(cause),
@@ -117,11 +118,13 @@ impl ServiceActor {
 
     /// Brings an ending together with one that is under way.
     fn request_end(&mut self, new: Ending) {
+        self.set_ready(false, None);
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Launching(old) => {
                 if old.is_none() {
                     self.enter_stopping(&new);
                 }
+                self.hasten_launch(&new);
                 self.phase = Phase::Launching(Some(new));
             }
             Phase::Ending(old) => {
@@ -160,6 +163,14 @@ impl ServiceActor {
         }
     }
 
+    /// A launch may take long, by its `pre_start`: the loader is asked to stop beside it.
+    fn hasten_launch(&mut self, ending: &Ending) {
+        if let Some(launch) = self.task.take() {
+            let stop = self.stop_task(ending);
+            self.task = Some(Box::pin(async { tokio::join!(launch, stop).0 }));
+        }
+    }
+
     fn enter_stopping(&mut self, ending: &Ending) {
         let cause = ending.cause();
         let stopping = Transition {
@@ -171,7 +182,6 @@ impl ServiceActor {
 
     /// Has the loader end the present run.
     pub(super) fn end(&mut self, ending: Ending) {
-        self.set_ready(false, None);
         self.task = Some(self.stop_task(&ending));
         self.phase = Phase::Ending(ending);
     }
@@ -191,7 +201,7 @@ impl ServiceActor {
     }
 
     /// The loader has answered. If the run has ended, the exit is on its way and says the rest.
-    pub(super) fn on_stopped(&mut self, result: std::result::Result<(), ServiceLoaderError>) {
+    pub(super) async fn on_stopped(&mut self, result: std::result::Result<(), ServiceLoaderError>) {
         let Err(error) = result else { return };
         if matches!(error, ServiceLoaderError::NotRunning(_)) {
             return;
@@ -213,11 +223,11 @@ impl ServiceActor {
                 ServiceEvent::Ready,
             );
         }
+        self.begin_monitoring().await;
         self.set_ready(true, None);
-        self.answer_starters(Err(error.into()));
-        self.answer_stoppers(Err(GladsheimError::ServiceLoader(
-            ServiceLoaderError::ShutdownTimeout(self.name.clone()),
-        )));
+        let error = GladsheimError::from(error);
+        self.answer_starters(Err(error.duplicate()));
+        self.answer_stoppers(Err(error));
     }
 
     pub(super) fn on_reset(&mut self, reply: Reply) {

@@ -69,6 +69,9 @@ impl Gladsheim {
         if self.is_closing() {
             return Err(GladsheimError::NotOpen("it is shutting down".to_owned()));
         }
+        if !self.was_opened() {
+            return Err(GladsheimError::NotOpen("it was not started yet".to_owned()));
+        }
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! Stopping one service with respect to the others, and stopping all of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use skirnir::Cause;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Gladsheim, GladsheimError, Result, ServiceStatus, StopOptions, actor::command::Command,
@@ -90,24 +91,27 @@ impl Gladsheim {
         }
     }
 
-    /// Stops everything, each service as soon as all that depend on it are down.
+    /// Stops everything, each service as soon as all that depend on it are down, or have refused.
     pub(crate) async fn stop_all(&self) {
+        let names = self.hall.directory.names();
+        let done: HashMap<String, CancellationToken> = names
+            .iter()
+            .map(|name| (name.clone(), CancellationToken::new()))
+            .collect();
         let mut stops = JoinSet::new();
-        for name in self.hall.directory.names() {
+        for name in names {
             let hall = self.clone();
-            let dependents: Vec<_> = self
-                .hall
-                .directory
-                .dependents(&name)
+            let dependents = self.hall.directory.dependents(&name);
+            let dependents: Vec<_> = dependents
                 .iter()
-                .filter_map(|dependent| hall.hall.directory.facts(dependent))
+                .filter_map(|dependent| done.get(dependent).cloned())
                 .collect();
+            let done = done.get(&name).cloned();
             stops.spawn(async move {
-                for mut dependent in dependents {
-                    // An actor that ended has nothing running any more.
-                    let _ = dependent
-                        .wait_for(|facts| !facts.active && !facts.alive)
-                        .await;
+                // Says so on every way out.
+                let _done = done.map(CancellationToken::drop_guard);
+                for dependent in dependents {
+                    dependent.cancelled().await;
                 }
                 if let Err(error) = hall.stop_if_active(&name, Cause::Shutdown).await {
                     tracing::warn!(service = %name, %error, "not stopped");

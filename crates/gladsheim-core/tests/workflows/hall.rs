@@ -200,6 +200,7 @@ fn monitor(script: &Arc<Script>) -> MockHealthMonitorApi {
     monitor
         .expect_suspend_checks()
         .returning(move |name| told.note("roskva.suspend", name));
+    monitor.expect_is_ready().returning(|_| None);
     monitor.expect_reset_attempts().returning(|_| ());
     let told = Arc::clone(script);
     monitor
