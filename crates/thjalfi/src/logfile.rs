@@ -92,6 +92,8 @@ impl Log {
         for index in 0.. {
             match File::open(self.rotated(index)) {
                 Ok(file) => files.push(file),
+                // Of those that there should be, only the first may have been deleted by somebody.
+                Err(error) if error.kind() == ErrorKind::NotFound && index == 0 => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => break,
                 Err(error) => return Err(error),
             }

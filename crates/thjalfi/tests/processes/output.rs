@@ -128,14 +128,13 @@ async fn files_are_rotated_by_size_and_the_oldest_go() {
 async fn a_follower_gets_what_was_and_what_comes_over_rotations_and_restarts() {
     let hall = Hall::capturing();
     let mut facts = hall.facts();
-    let mut options = facts.options("echo old; echo ready >$FACTS; read go <$FACTS; seq 1 200");
+    let mut options = facts.options(
+        "trap 'seq 1 200; exit' TERM; echo old; echo ready >$FACTS; while :; do sleep 0.01; done",
+    );
     options.log_rotation = LogRotation {
         max_size: 500,
         max_files: 100,
     };
-    options.args[1] =
-        "echo old; echo ready >$FACTS; trap 'seq 1 200; exit' TERM; while :; do sleep 0.01; done"
-            .to_owned();
     hall.loader
         .start_service("sh", options.clone())
         .await
