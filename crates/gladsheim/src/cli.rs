@@ -1,1 +1,331 @@
-//! Placeholder.
+//! The command line: what can be asked for, and how it is spelt.
+
+mod value;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use self::value::{duration, pair, percent, size};
+
+/// Supervises the services of one machine
+#[derive(Debug, Parser)]
+#[command(name = "gladsheim", version, disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What holds for every command; may also follow it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The hall file [env: GLADSHEIM_HALL] [default: the first of ./gladsheim.toml, the user's, /etc's]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) hall: Option<PathBuf>,
+    /// The daemon's control socket [env: GLADSHEIM_SOCKET] [default: the hall's]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// For people, or one JSON document (one object a line for streams)
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the hall and show what happens in it; Ctrl-C stops all of it
+    Up(Up),
+    /// Start the hall for a service manager: no terminal output but the log
+    Daemon(Daemon),
+    /// What a daemon is asked.
+    #[command(flatten)]
+    Ask(Ask),
+    /// Validate the hall file
+    Check,
+    /// Print the version
+    Version,
+}
+
+/// What a daemon is asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ask {
+    /// Start services, after what they depend on; returns when they are ready
+    Start(Start),
+    /// Stop services gracefully; returns when their process trees are gone
+    Stop(Stop),
+    /// Stop services if they run, and start them
+    Restart(Selection),
+    /// Kill the whole process trees of services at once
+    Kill(Selection),
+    /// Send one signal to a service's leader
+    Signal(Signal),
+    /// Clear `failed` and the counted attempts; of all services if none is named
+    Reset(Names),
+    /// Keep a service running without checks, or go on checking
+    Maintenance(Maintenance),
+    /// A row a service: state, health, resources, and why
+    Status(Status),
+    /// Captured output; of all services if none is named
+    Logs(Logs),
+    /// What happened, from the event bus
+    Events(Events),
+    /// Last known health of a service
+    Health(Name),
+    /// Check a service's health now
+    CheckHealth(Name),
+    /// Memory and CPU of services, and of the machine
+    Usage(Names),
+    /// Read or change the limits of a service
+    Limits(Limits),
+    /// Count the services per state
+    Stats,
+    /// Who listens where
+    Endpoints(Endpoints),
+    /// Block until something is true of a service
+    Wait(Wait),
+    /// Stop all services in reverse order, then the daemon
+    Shutdown,
+}
+
+/// One service.
+#[derive(Debug, Args)]
+pub(crate) struct Name {
+    /// The service
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+/// Some services, or all.
+#[derive(Debug, Args)]
+pub(crate) struct Names {
+    /// The services; all if none is named
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// Some services, or expressly all.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Selection {
+    /// The services
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// All services
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// `up`
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// The services, with what they depend on; all with `autostart` if none is named
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Leave the daemon in the background and return when everything is up
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+/// `daemon`
+#[derive(Debug, Args)]
+pub(crate) struct Daemon {
+    /// For `up --detach`: in a session of its own, and services are started on request only.
+    #[arg(long, hide = true)]
+    pub(crate) detached: bool,
+}
+
+/// `start`
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Add to the environment, until it is started anew
+    #[arg(long, value_name = "K=V", value_parser = pair, conflicts_with = "all")]
+    pub(crate) env: Vec<(String, String)>,
+    /// Start it in this folder
+    #[arg(long, value_name = "D", conflicts_with = "all")]
+    pub(crate) working_dir: Option<String>,
+    /// Instead of the arguments in the hall file
+    #[arg(last = true, conflicts_with = "all")]
+    pub(crate) args: Vec<String>,
+}
+
+/// `stop`
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How long it may take until what is left is killed
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Stop running services that depend on it first, instead of refusing
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `signal`
+#[derive(Debug, Args)]
+pub(crate) struct Signal {
+    /// The service
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// A name like SIGHUP or HUP, or a number
+    #[arg(value_name = "SIGNAL")]
+    pub(crate) signal: String,
+}
+
+/// `maintenance`
+#[derive(Debug, Args)]
+pub(crate) struct Maintenance {
+    /// The service
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Without checks (on), or with them again (off)
+    #[arg(value_enum, value_name = "on|off")]
+    pub(crate) switch: Switch,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// Begins.
+    On,
+    /// Ends.
+    Off,
+}
+
+/// Which services, by their custom metadata.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// Only services whose metadata say so; several must all hold
+    #[arg(long = "where", value_name = "K=V", value_parser = pair)]
+    pub(crate) metadata: Vec<(String, String)>,
+}
+
+impl Filter {
+    /// The pairs as the wire has them.
+    pub(crate) fn pairs<M: FromIterator<(String, String)>>(&self) -> M {
+        self.metadata.iter().cloned().collect()
+    }
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) names: Names,
+    /// Only services in this state
+    #[arg(long, value_name = "S", value_parser = [
+        "unknown", "starting", "running", "stopping", "stopped", "crashed", "restarting", "failed",
+    ])]
+    pub(crate) state: Option<String>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+}
+
+/// `logs`
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    #[command(flatten)]
+    pub(crate) names: Names,
+    /// Go on with new lines as they come
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many of the last lines of each service
+    #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 100)]
+    pub(crate) lines: u32,
+}
+
+/// `events`
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on with new events as they come
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Begin after this number
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    pub(crate) since: u64,
+}
+
+/// `limits`
+#[derive(Debug, Args)]
+pub(crate) struct Limits {
+    /// The service
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Memory: bytes, or like 256MiB; 0 is unlimited
+    #[arg(long, value_name = "S", value_parser = size)]
+    pub(crate) memory: Option<u64>,
+    /// CPU in percent of all CPUs together; 0 is unlimited
+    #[arg(long, value_name = "P", value_parser = percent)]
+    pub(crate) cpu: Option<f32>,
+    /// Warn at this percentage of the memory limit
+    #[arg(long, value_name = "P", value_parser = percent)]
+    pub(crate) memory_warning: Option<f32>,
+    /// Warn at this percentage of the CPU limit
+    #[arg(long, value_name = "P", value_parser = percent)]
+    pub(crate) cpu_warning: Option<f32>,
+}
+
+/// `endpoints`
+#[derive(Debug, Args)]
+pub(crate) struct Endpoints {
+    #[command(flatten)]
+    pub(crate) names: Names,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+}
+
+/// `wait`
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// The service
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// What to wait for; `exited` prints and returns the service's exit code
+    #[arg(long = "for", value_enum, value_name = "CONDITION")]
+    pub(crate) condition: Condition,
+    /// Give up after this time, with exit code 5
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What can be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Condition {
+    /// Its process runs.
+    Running,
+    /// It is ready.
+    Ready,
+    /// It is healthy.
+    Healthy,
+    /// No process, and none coming.
+    Stopped,
+    /// Its run has ended.
+    Exited,
+}
+
+impl Condition {
+    /// The word on the wire.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Ready => "ready",
+            Self::Healthy => "healthy",
+            Self::Stopped => "stopped",
+            Self::Exited => "exited",
+        }
+    }
+}

@@ -1,1 +1,59 @@
-//! Placeholder.
+//! Commands that ask a daemon: each connects, calls, prints, and turns the answer into an exit code.
+//!
+//! The daemon words its refusals, way out included; only what happens on this side is worded here.
+
+mod check;
+mod connect;
+mod error;
+mod lifecycle;
+mod query;
+mod shutdown;
+mod stream;
+mod up;
+mod wait;
+
+#[cfg(test)]
+mod fake;
+
+use std::process::ExitCode;
+
+use self::{connect::Session, error::about};
+pub(crate) use self::{
+    check::{check, warn_of},
+    connect::load_hall,
+    error::CliError,
+    up::up,
+};
+use crate::{
+    cli::{Ask, Global},
+    output::Output,
+};
+
+/// Asks the daemon that is meant.
+pub(crate) async fn ask(
+    command: Ask,
+    global: &Global,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    let session = Session::open(global, output).await?;
+    match command {
+        Ask::Start(args) => lifecycle::start(&session, args).await,
+        Ask::Stop(args) => lifecycle::stop(&session, args).await,
+        Ask::Restart(args) => lifecycle::restart(&session, args).await,
+        Ask::Kill(args) => lifecycle::kill(&session, args).await,
+        Ask::Signal(args) => lifecycle::signal(&session, args).await,
+        Ask::Reset(args) => lifecycle::reset(&session, args).await,
+        Ask::Maintenance(args) => lifecycle::maintenance(&session, args).await,
+        Ask::Status(args) => query::status(&session, args).await,
+        Ask::Logs(args) => stream::logs(&session, args).await,
+        Ask::Events(args) => stream::events(&session, args).await,
+        Ask::Health(args) => query::health(&session, args).await,
+        Ask::CheckHealth(args) => query::check_health(&session, args).await,
+        Ask::Usage(args) => query::usage(&session, args).await,
+        Ask::Limits(args) => query::limits(&session, args).await,
+        Ask::Stats => query::stats(&session).await,
+        Ask::Endpoints(args) => query::endpoints(&session, args).await,
+        Ask::Wait(args) => wait::wait(&session, args).await,
+        Ask::Shutdown => shutdown::shutdown(&session).await,
+    }
+}

@@ -8,3 +8,69 @@ mod cli;
 mod client;
 mod daemon;
 mod demo;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    cli::{Cli, Command},
+    client::CliError,
+    output::Output,
+};
+
+/// The whole program: reads the command line of this process, does what it says, and tells how it went.
+pub fn main_impl() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error),
+    };
+    let output = Output::new(cli.global.format);
+    match run(cli, output) {
+        Ok(code) => code,
+        // Whoever read our output has had enough of it: `gladsheim logs | head`.
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            error.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli, output: Output) -> Result<ExitCode, CliError> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Up(args) => client::up(args, &global, output),
+        Command::Daemon(args) => daemon(&args, &global),
+        Command::Ask(ask) => runtime()?.block_on(client::ask(ask, &global, output)),
+        Command::Check => client::check(&global, output),
+        Command::Version => {
+            output.version()?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// One thread is plenty for a client, and for a daemon that mostly waits.
+fn runtime() -> Result<Runtime, CliError> {
+    Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)
+}
+
+/// `daemon`
+fn daemon(args: &cli::Daemon, global: &cli::Global) -> Result<ExitCode, CliError> {
+    let hall = client::load_hall(global)?;
+    client::warn_of(&hall.warnings);
+    if args.detached {
+        // Fails only for the leader of a process group, whom no terminal's end can take along either.
+        let _ = nix::unistd::setsid();
+    }
+    let options = daemon::DaemonOptions {
+        autostart: !args.detached,
+        handle_signals: true,
+        ..daemon::DaemonOptions::default()
+    };
+    runtime()?.block_on(daemon::run(hall, options)).map_err(CliError::Daemon)?;
+    Ok(ExitCode::SUCCESS)
+}

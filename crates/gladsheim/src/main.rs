@@ -1,3 +1,7 @@
 //! The `gladsheim` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gladsheim::main_impl()
+}

@@ -1,0 +1,229 @@
+//! Start, stop and what lies between.
+
+use std::process::ExitCode;
+
+use futures_util::future::join_all;
+use gladsheim_proto::{
+    reason,
+    v1::{
+        BringUpRequest, ForceKillServiceRequest, ListServicesRequest, ResetServiceRequest,
+        RestartServiceRequest, ServiceStatus, SetMaintenanceRequest, SignalServiceRequest,
+        StartServiceRequest, StopServiceRequest,
+    },
+};
+use tonic::Status;
+
+use super::{CliError, Session, about};
+use crate::{
+    cli::{Format, Maintenance, Names, Selection, Signal, Start, Stop, Switch},
+    output::{Output, status},
+};
+
+/// What became of the services of one command. All are tried; the first failure gives the exit code.
+#[derive(Debug)]
+struct Outcomes {
+    output: Output,
+    done: Vec<ServiceStatus>,
+    first_failure: Option<ExitCode>,
+}
+
+impl Outcomes {
+    fn new(output: Output) -> Self {
+        Self { output, done: Vec::new(), first_failure: None }
+    }
+
+    /// Takes down one, and says so.
+    fn add(&mut self, result: Result<Option<ServiceStatus>, CliError>) -> Result<(), CliError> {
+        match result {
+            Ok(status) => {
+                let status = status.unwrap_or_default();
+                if self.output.format == Format::Table {
+                    self.output.line(&status::sentence(&status, self.output))?;
+                }
+                self.done.push(status);
+            }
+            Err(error) => {
+                self.output.error(&error);
+                self.first_failure.get_or_insert(error.exit_code());
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints the document, and gives the exit code.
+    fn finish(self) -> Result<ExitCode, CliError> {
+        if self.output.format == Format::Json {
+            self.output.json(&status::documents(&self.done))?;
+        }
+        Ok(self.first_failure.unwrap_or(ExitCode::SUCCESS))
+    }
+}
+
+/// One after the other, in the order in which they were named.
+async fn each(
+    session: &Session,
+    names: &[String],
+    act: impl AsyncFn(String) -> Result<Option<ServiceStatus>, Status>,
+) -> Result<ExitCode, CliError> {
+    let mut outcomes = Outcomes::new(session.output);
+    for name in names {
+        outcomes.add(act(name.clone()).await.map_err(about(name)))?;
+    }
+    outcomes.finish()
+}
+
+/// `start`
+pub(super) async fn start(session: &Session, args: Start) -> Result<ExitCode, CliError> {
+    if args.selection.all {
+        return start_all(session).await;
+    }
+    each(session, &args.selection.names, async |service_name| {
+        let request = StartServiceRequest {
+            service_name,
+            env_vars: args.env.iter().cloned().collect(),
+            working_dir: args.working_dir.clone(),
+            replace_args: !args.args.is_empty(),
+            args: args.args.clone(),
+            ..StartServiceRequest::default()
+        };
+        Ok(session.client.start_service(request).await?.status)
+    })
+    .await
+}
+
+/// All that do not run, in the order of their dependencies; those that run are left alone.
+async fn start_all(session: &Session) -> Result<ExitCode, CliError> {
+    let refused = |status| CliError::of_status(None, status);
+    let mut outcomes = Outcomes::new(session.output);
+    let service_names = names(session, |_| true).await?;
+    if !service_names.is_empty() {
+        let request = BringUpRequest { service_names };
+        let mut progress = session.client.bring_up(request).await.map_err(refused)?;
+        while let Some(progress) = progress.message().await.map_err(refused)? {
+            match CliError::of_progress(&progress) {
+                Some(error) => outcomes.add(Err(error))?,
+                None if progress.error.is_empty() => outcomes.add(Ok(progress.status))?,
+                None => {}
+            }
+        }
+    }
+    outcomes.finish()
+}
+
+/// `stop`
+pub(super) async fn stop(session: &Session, args: Stop) -> Result<ExitCode, CliError> {
+    let all = args.selection.all;
+    let timeout_ms =
+        args.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+    let stop = async |service_name| {
+        // Whoever stops all of them has nothing left that could need one.
+        let request = StopServiceRequest { service_name, timeout_ms, force: args.force || all };
+        Ok(session.client.stop_service(request).await?.status)
+    };
+    let mut outcomes = Outcomes::new(session.output);
+    let mut pending = select(session, args.selection).await?;
+    // Those that are needed only by others of the same command are tried again once these are stopped.
+    loop {
+        let results = join_all(pending.iter().map(|name| stop(name.clone()))).await;
+        let progress = results.iter().any(Result::is_ok);
+        let mut refused = Vec::new();
+        for (name, result) in pending.into_iter().zip(results) {
+            match result {
+                Err(status) if progress && has_reason(&status, reason::NEEDED_BY_OTHERS) => {
+                    refused.push(name);
+                }
+                Err(status) if all && has_reason(&status, reason::NOT_RUNNING) => {}
+                result => outcomes.add(result.map_err(about(&name)))?,
+            }
+        }
+        if refused.is_empty() {
+            return outcomes.finish();
+        }
+        pending = refused;
+    }
+}
+
+/// `restart`
+pub(super) async fn restart(session: &Session, args: Selection) -> Result<ExitCode, CliError> {
+    let names = select(session, args).await?;
+    each(session, &names, async |service_name| {
+        let request = RestartServiceRequest { service_name };
+        Ok(session.client.restart_service(request).await?.status)
+    })
+    .await
+}
+
+/// `kill`
+pub(super) async fn kill(session: &Session, args: Selection) -> Result<ExitCode, CliError> {
+    let all = args.all;
+    let mut outcomes = Outcomes::new(session.output);
+    let names = select(session, args).await?;
+    let results = join_all(names.iter().map(async |name| {
+        let request = ForceKillServiceRequest { service_name: name.clone() };
+        Ok(session.client.force_kill_service(request).await?.status)
+    }));
+    for (name, result) in names.iter().zip(results.await) {
+        match result {
+            Err(status) if all && has_reason(&status, reason::NOT_RUNNING) => {}
+            result => outcomes.add(result.map_err(about(name)))?,
+        }
+    }
+    outcomes.finish()
+}
+
+/// `signal`
+pub(super) async fn signal(session: &Session, args: Signal) -> Result<ExitCode, CliError> {
+    let Signal { name, signal } = args;
+    let request = SignalServiceRequest { service_name: name.clone(), signal };
+    session.client.signal_service(request).await.map_err(about(&name))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `reset`
+pub(super) async fn reset(session: &Session, args: Names) -> Result<ExitCode, CliError> {
+    // The empty name is the wire's "all".
+    let names = if args.names.is_empty() { vec![String::new()] } else { args.names };
+    let mut exit_code = None;
+    for name in names {
+        let request = ResetServiceRequest { service_name: name.clone() };
+        if let Err(status) = session.client.reset_service(request).await {
+            let error = about(&name)(status);
+            session.output.error(&error);
+            exit_code.get_or_insert(error.exit_code());
+        }
+    }
+    Ok(exit_code.unwrap_or(ExitCode::SUCCESS))
+}
+
+/// `maintenance`
+pub(super) async fn maintenance(
+    session: &Session,
+    args: Maintenance,
+) -> Result<ExitCode, CliError> {
+    let on = args.switch == Switch::On;
+    let request = SetMaintenanceRequest { service_name: args.name.clone(), on };
+    session.client.set_maintenance(request).await.map_err(about(&args.name))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The named services; with `--all`, those that have something to stop.
+async fn select(session: &Session, selection: Selection) -> Result<Vec<String>, CliError> {
+    if !selection.all {
+        return Ok(selection.names);
+    }
+    names(session, |status| !matches!(&*status.state, "stopped" | "failed" | "unknown")).await
+}
+
+/// Names of the services of which `wanted` holds, in the order of the hall file.
+async fn names(
+    session: &Session,
+    wanted: impl Fn(&ServiceStatus) -> bool,
+) -> Result<Vec<String>, CliError> {
+    let services = session.client.list_services(ListServicesRequest::default()).await;
+    let services = services.map_err(|status| CliError::of_status(None, status))?.services;
+    Ok(services.into_iter().filter(wanted).map(|status| status.service_name).collect())
+}
+
+fn has_reason(status: &Status, wanted: &str) -> bool {
+    reason::of(status) == Some(wanted)
+}

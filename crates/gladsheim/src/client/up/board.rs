@@ -1,0 +1,279 @@
+//! What `up` knows of each service while the hall comes up or goes down. Pure.
+//!
+//!   Waiting --starting--> Starting --started--> Started --BringUp's answer--> Checking --verdict--> settled
+//!                                                                     '--- no check, or failed ------^
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use gladsheim_proto::v1::{BringUpProgress, Event};
+
+/// How many of a service's last lines are shown when it fails.
+const TAIL_LINES: usize = 10;
+/// How long a first verdict about health is waited for after everything else is done.
+const VERDICT: Duration = Duration::from_secs(5);
+
+/// The services that are concerned.
+#[derive(Debug)]
+pub(super) struct Board {
+    rows: Vec<Row>,
+}
+
+/// One service.
+#[derive(Debug)]
+struct Row {
+    name: String,
+    needs: Vec<String>,
+    phase: Phase,
+    since: Instant,
+    tail: VecDeque<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    Starting,
+    Started,
+    Checking { until: Instant },
+    Settled,
+    Stopping,
+}
+
+/// A service that has come to rest.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) name: String,
+    /// `healthy`, `running`, `stopped`, or why it failed.
+    pub(super) outcome: Result<String, String>,
+    pub(super) took: Duration,
+    /// Its last lines, if it failed.
+    pub(super) tail: Vec<String>,
+}
+
+/// A service that is under way.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnderWay<'a> {
+    pub(super) name: &'a str,
+    pub(super) doing: String,
+    pub(super) since: Instant,
+}
+
+impl Board {
+    /// Services with what each depends on, all of them waiting.
+    pub(super) fn new(services: Vec<(String, Vec<String>)>, now: Instant) -> Self {
+        let row = |(name, needs)| Row {
+            name,
+            needs,
+            phase: Phase::Waiting,
+            since: now,
+            tail: VecDeque::new(),
+        };
+        Self { rows: services.into_iter().map(row).collect() }
+    }
+
+    /// Whether a service is one of these.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.rows.iter().any(|row| row.name == name)
+    }
+
+    /// Whether a service is one of these, and has not come to rest.
+    pub(super) fn is_under_way(&self, name: &str) -> bool {
+        self.rows.iter().any(|row| row.name == name && row.phase != Phase::Settled)
+    }
+
+    /// The length of the longest name.
+    pub(super) fn width(&self) -> usize {
+        self.rows.iter().map(|row| row.name.len()).max().unwrap_or(0)
+    }
+
+    /// Takes note of an event; says so if it brings a service to rest.
+    pub(super) fn event(&mut self, event: &Event, now: Instant) -> Option<Settled> {
+        let row = self.row(&event.service_name)?;
+        match (&*event.kind, row.phase) {
+            ("service.starting", Phase::Waiting) => row.phase = Phase::Starting,
+            ("service.started", Phase::Waiting | Phase::Starting) => row.phase = Phase::Started,
+            ("service.stopping", _) => (row.phase, row.since) = (Phase::Stopping, now),
+            ("service.stopped", Phase::Stopping) => return Some(row.settle(Ok("stopped"), now)),
+            ("health.changed", Phase::Checking { .. }) => {
+                let verdict = event.new_status.as_deref()?;
+                return match verdict {
+                    "unknown" | "checking" => None,
+                    "healthy" => Some(row.settle(Ok(verdict), now)),
+                    _ => Some(row.settle(Err(verdict), now)),
+                };
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Takes note of BringUp's answer about a service; `None` while its first verdict is out.
+    pub(super) fn progress(
+        &mut self,
+        progress: &BringUpProgress,
+        failed: bool,
+        wait_for_verdict: bool,
+        now: Instant,
+    ) -> Option<Settled> {
+        let status = progress.status.as_ref()?;
+        if !self.has(&status.service_name) {
+            // Not in our copy of the hall file, but in the daemon's.
+            self.rows.extend(Self::new(vec![(status.service_name.clone(), Vec::new())], now).rows);
+        }
+        let row = self.row(&status.service_name)?;
+        if failed {
+            return Some(row.settle(Err(&progress.error), now));
+        }
+        match &*status.health {
+            "checking" if wait_for_verdict => {
+                row.phase = Phase::Checking { until: now + VERDICT };
+                None
+            }
+            "healthy" => Some(row.settle(Ok("healthy"), now)),
+            _ => Some(row.settle(Ok(&status.state), now)),
+        }
+    }
+
+    /// Services whose first verdict has been waited for long enough.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<Settled> {
+        let overdue = |row: &Row| matches!(row.phase, Phase::Checking { until } if until <= now);
+        let rows = self.rows.iter_mut().filter(|row| overdue(row));
+        rows.map(|row| row.settle(Ok("running, health not known yet"), now)).collect()
+    }
+
+    /// Keeps the last lines of those that are under way.
+    pub(super) fn line(&mut self, name: &str, line: &str) {
+        if let Some(row) = self.row(name)
+            && row.phase != Phase::Settled
+        {
+            row.tail.truncate(TAIL_LINES - 1);
+            row.tail.push_front(line.to_owned());
+        }
+    }
+
+    /// Those that are under way, in the order of the hall file.
+    pub(super) fn under_way(&self) -> Vec<UnderWay<'_>> {
+        let rows = self.rows.iter().filter(|row| row.phase != Phase::Settled);
+        let doing = |row| UnderWay { name: &row.name, doing: self.doing(row), since: row.since };
+        rows.map(doing).collect()
+    }
+
+    fn doing(&self, row: &Row) -> String {
+        let text = match row.phase {
+            Phase::Waiting => {
+                let missing = row.needs.iter().filter(|name| self.is_under_way(name));
+                return match &*missing.map(String::as_str).collect::<Vec<_>>() {
+                    [] => "waiting".to_owned(),
+                    names => format!("waiting for {}", names.join(", ")),
+                };
+            }
+            Phase::Starting => "starting",
+            Phase::Started => "started, not ready yet",
+            Phase::Checking { .. } => "checking health",
+            Phase::Settled => "settled",
+            Phase::Stopping => "stopping",
+        };
+        text.to_owned()
+    }
+
+    fn row(&mut self, name: &str) -> Option<&mut Row> {
+        self.rows.iter_mut().find(|row| row.name == name)
+    }
+}
+
+impl Row {
+    fn settle(&mut self, outcome: Result<&str, &str>, now: Instant) -> Settled {
+        self.phase = Phase::Settled;
+        let tail = std::mem::take(&mut self.tail);
+        Settled {
+            name: self.name.clone(),
+            outcome: outcome.map(str::to_owned).map_err(str::to_owned),
+            took: now.saturating_duration_since(self.since),
+            tail: if outcome.is_err() { tail.into_iter().rev().collect() } else { Vec::new() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gladsheim_proto::v1::ServiceStatus;
+
+    use super::*;
+
+    fn board(now: Instant) -> Board {
+        Board::new(vec![("freki".into(), vec![]), ("thor".into(), vec!["freki".into()])], now)
+    }
+
+    fn event(kind: &str, name: &str) -> Event {
+        Event { kind: kind.into(), service_name: name.into(), ..Event::default() }
+    }
+
+    fn answer(name: &str, health: &str, error: &str) -> BringUpProgress {
+        let (service_name, health) = (name.to_owned(), health.to_owned());
+        let state = "running".to_owned();
+        let status = Some(ServiceStatus { service_name, state, health, ..Default::default() });
+        BringUpProgress { status, error: error.into(), error_reason: String::new() }
+    }
+
+    fn doing(board: &Board) -> Vec<String> {
+        board.under_way().iter().map(|row| format!("{} {}", row.name, row.doing)).collect()
+    }
+
+    #[test]
+    fn a_row_moves_from_waiting_to_healthy_and_frees_its_dependents() {
+        let now = Instant::now();
+        let mut board = board(now);
+        assert_eq!(board.event(&event("service.starting", "freki"), now), None);
+        assert_eq!(doing(&board), ["freki starting", "thor waiting for freki"]);
+        board.event(&event("service.started", "freki"), now);
+        assert_eq!(doing(&board)[0], "freki started, not ready yet");
+
+        assert_eq!(board.progress(&answer("freki", "checking", ""), false, true, now), None);
+        assert_eq!(doing(&board)[0], "freki checking health");
+        let mut healthy = event("health.changed", "freki");
+        healthy.new_status = Some("healthy".into());
+        let later = now + Duration::from_secs(2);
+        let settled = board.event(&healthy, later).expect("settles");
+        assert_eq!((settled.outcome, settled.took), (Ok("healthy".into()), later - now));
+        assert_eq!(doing(&board), ["thor waiting"]);
+    }
+
+    #[test]
+    fn a_failure_shows_the_last_lines_in_their_order() {
+        let now = Instant::now();
+        let mut board = board(now);
+        for number in 0..30 {
+            board.line("thor", &number.to_string());
+        }
+        let settled = board.progress(&answer("thor", "unknown", "exit code 1"), true, true, now);
+        let settled = settled.expect("settles");
+        assert_eq!(settled.outcome, Err("exit code 1".into()));
+        assert_eq!(settled.tail.first().map(String::as_str), Some("20"));
+        assert_eq!(settled.tail.last().map(String::as_str), Some("29"));
+    }
+
+    #[test]
+    fn a_verdict_that_does_not_come_holds_nothing_up() {
+        let now = Instant::now();
+        let mut board = board(now);
+        board.progress(&answer("freki", "checking", ""), false, true, now);
+        assert_eq!(board.overdue(now), []);
+        assert_eq!(board.overdue(now + VERDICT).len(), 1);
+        assert!(board.progress(&answer("thor", "checking", ""), false, false, now).is_some());
+        assert_eq!(doing(&board), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_stop_brings_rows_back_until_they_are_stopped() {
+        let now = Instant::now();
+        let mut board = board(now);
+        board.progress(&answer("freki", "healthy", ""), false, true, now);
+        board.progress(&answer("thor", "healthy", ""), false, true, now);
+        board.event(&event("service.stopping", "thor"), now);
+        assert_eq!(doing(&board), ["thor stopping"]);
+        let settled = board.event(&event("service.stopped", "thor"), now).expect("settles");
+        assert_eq!(settled.outcome, Ok("stopped".into()));
+    }
+}

@@ -1,0 +1,331 @@
+//! The window on the hall: progress, then output and events as they come.
+
+use std::{
+    collections::HashSet,
+    future::pending,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use futures_util::{Stream, StreamExt as _};
+use gladsheim_proto::{
+    Client,
+    v1::{BringUpProgress, BringUpRequest, Event, LogLine, StreamLogsRequest, WatchEventsRequest},
+};
+use gladsheim_core::ServiceDefinition;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::{
+    board::{Board, Settled},
+    screen::Screen,
+};
+use crate::{
+    cli::Format,
+    client::CliError,
+    hall::Hall,
+    output::{
+        Output, Style,
+        event::{self, EventDocument},
+        log::{LogDocument, Prefixer},
+        now_unix_ms, span,
+    },
+};
+
+/// How often the spinners turn.
+const TURN: Duration = Duration::from_millis(80);
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+/// How much output is held back while rows are shown.
+const HELD_LINES: usize = 1000;
+
+/// When to stop looking.
+#[derive(Debug)]
+pub(super) enum Mode {
+    /// The daemon is ours: until it has ended. The token tells that the stop has begun.
+    Foreground(CancellationToken),
+    /// The daemon is another's: until Ctrl-C.
+    Attached,
+    /// Until everything is up, or has failed.
+    UntilUp,
+}
+
+/// What is shown, and how.
+#[derive(Debug)]
+pub(super) struct Window {
+    output: Output,
+    /// What was asked for; all if it is empty.
+    names: Vec<String>,
+    board: Board,
+    screen: Screen,
+    prefixer: Prefixer,
+    /// Lines that came while rows were shown.
+    held: Vec<String>,
+    /// Whether rows are shown.
+    rows: bool,
+    first_failure: Option<ExitCode>,
+}
+
+impl Window {
+    /// A window on the named services and what they depend on, or on all with `autostart`.
+    pub(super) fn new(hall: &Hall, names: Vec<String>, output: Output) -> Self {
+        let services = concerned(hall, &names);
+        let prefixer = Prefixer::new(services.iter().map(|(name, _)| &**name));
+        Self {
+            output,
+            names,
+            board: Board::new(services, Instant::now()),
+            screen: Screen::new(output),
+            prefixer,
+            held: Vec::new(),
+            rows: output.terminal && output.format == Format::Table,
+            first_failure: None,
+        }
+    }
+
+    /// Asks the daemon to bring the services up, and shows what happens until the mode's end. Dropping
+    /// it changes nothing about the services.
+    pub(super) async fn show(mut self, client: Client, mode: Mode) -> Result<ExitCode, CliError> {
+        let refused = |status| CliError::of_status(None, status);
+        let since_ms = now_unix_ms();
+        // Looking begins before anything is asked for, so that nothing is missed.
+        let request = WatchEventsRequest { follow: true, ..WatchEventsRequest::default() };
+        let mut events = client.watch_events(request).await.map_err(refused)?;
+        let request = StreamLogsRequest { last: Some(0), follow: true, ..Default::default() };
+        let mut lines = Some(client.stream_logs(request).await.map_err(refused)?);
+        let request = BringUpRequest { service_names: self.names.clone() };
+        let mut progress = Some(client.bring_up(request).await.map_err(refused)?);
+        let mut stop = std::pin::pin!(asked_to_stop(&mode));
+        let mut turns = interval(TURN);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut stopping = false;
+
+        loop {
+            tokio::select! {
+                Some(answer) = next(&mut progress) => match answer {
+                    Some(answer) => self.progress(&answer.map_err(refused)?, &mode)?,
+                    None => progress = None,
+                },
+                event = events.next() => match event {
+                    Some(Ok(event)) if event.at_unix_ms < since_ms => {}
+                    Some(Ok(event)) => self.event(&event)?,
+                    Some(Err(status)) => return self.closed(&mode, refused(status)),
+                    None => return self.closed(&mode, refused(Status::unavailable("it has ended"))),
+                },
+                Some(line) = next(&mut lines) => match line {
+                    Some(Ok(line)) => self.line(&line)?,
+                    // The events tell of the end of the daemon.
+                    Some(Err(_)) | None => lines = None,
+                },
+                () = &mut stop, if !stopping => {
+                    if let Mode::Attached = mode {
+                        self.say("detached; the services go on")?;
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                    stopping = true;
+                    self.release()?;
+                    self.say("stopping all services; Ctrl-C once more kills them")?;
+                    self.rows = self.output.terminal && self.output.format == Format::Table;
+                }
+                _ = turns.tick(), if self.rows => self.turn(stopping)?,
+            }
+            if progress.is_none() && !stopping && (!self.rows || self.board.under_way().is_empty()) {
+                if let Mode::UntilUp = mode {
+                    self.release()?;
+                    return Ok(self.first_failure.unwrap_or(ExitCode::SUCCESS));
+                }
+                if self.rows {
+                    self.release()?;
+                }
+            }
+        }
+    }
+
+    /// BringUp has answered for one service.
+    fn progress(&mut self, progress: &BringUpProgress, mode: &Mode) -> Result<(), CliError> {
+        let failure = CliError::of_progress(progress);
+        let wait_for_verdict = self.rows && !matches!(mode, Mode::UntilUp);
+        let settled =
+            self.board.progress(progress, failure.is_some(), wait_for_verdict, Instant::now());
+        if let Some(failure) = &failure {
+            self.first_failure.get_or_insert(ExitCode::FAILURE);
+            if !self.rows {
+                self.output.error(failure);
+            }
+        }
+        self.settled(settled)
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), CliError> {
+        let settled = self.board.event(event, Instant::now());
+        if self.output.format == Format::Json {
+            return Ok(self.output.json(&EventDocument::from(event))?);
+        }
+        if !self.concerns(&event.service_name) {
+            return Ok(());
+        }
+        let shown_as_row = settled.is_some() || self.board.is_under_way(&event.service_name);
+        if !(self.rows && shown_as_row)
+            && let Some(sentence) = event::sentence(event)
+        {
+            let line = self.output.paint(event::style(event), &sentence);
+            self.scroll(line)?;
+        }
+        self.settled(settled)
+    }
+
+    fn line(&mut self, line: &LogLine) -> Result<(), CliError> {
+        if self.output.format == Format::Json {
+            return Ok(self.output.json(&LogDocument::from(line))?);
+        }
+        if !self.concerns(&line.service_name) {
+            return Ok(());
+        }
+        self.board.line(&line.service_name, &line.line);
+        let line = self.prefixer.line(&line.service_name, &line.line, self.output);
+        self.scroll(line)
+    }
+
+    /// A line among the others: held back while the hall comes up and rows are shown.
+    fn scroll(&mut self, line: String) -> Result<(), CliError> {
+        if self.rows {
+            // The oldest go: they are in the logs.
+            if self.held.len() == HELD_LINES {
+                self.held.remove(0);
+            }
+            self.held.push(line);
+            return Ok(());
+        }
+        Ok(self.output.line(&line)?)
+    }
+
+    /// A service's row comes to rest.
+    fn settled(&mut self, settled: Option<Settled>) -> Result<(), CliError> {
+        if let Some(settled) = settled.filter(|_| self.rows) {
+            let lines = self.rest(&settled);
+            let block = self.block();
+            self.screen.draw(&lines, &block)?;
+        }
+        Ok(())
+    }
+
+    /// The spinners turn. While services stop, what they say scrolls on above the rows.
+    fn turn(&mut self, stopping: bool) -> Result<(), CliError> {
+        let mut lines = if stopping { std::mem::take(&mut self.held) } else { Vec::new() };
+        for settled in self.board.overdue(Instant::now()) {
+            lines.extend(self.rest(&settled));
+        }
+        let block = self.block();
+        Ok(self.screen.draw(&lines, &block)?)
+    }
+
+    /// No more rows: what was held back is shown, and the rest as it comes.
+    fn release(&mut self) -> Result<(), CliError> {
+        let held = std::mem::take(&mut self.held);
+        self.screen.draw(&held, &[])?;
+        self.rows = false;
+        Ok(())
+    }
+
+    /// The daemon has gone.
+    fn closed(mut self, mode: &Mode, error: CliError) -> Result<ExitCode, CliError> {
+        self.release()?;
+        match mode {
+            Mode::Foreground(_) => {
+                self.say("all services are stopped")?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Mode::Attached | Mode::UntilUp => Err(error),
+        }
+    }
+
+    /// A remark of our own, for people.
+    fn say(&mut self, remark: &str) -> Result<(), CliError> {
+        if self.output.format == Format::Table {
+            let line = self.output.paint(Style::Dim, remark);
+            self.screen.draw(&[line], &[])?;
+        }
+        Ok(())
+    }
+
+    fn concerns(&self, name: &str) -> bool {
+        self.names.is_empty() || name.is_empty() || self.board.has(name)
+    }
+
+    /// The lines of a service that has come to rest.
+    fn rest(&self, settled: &Settled) -> Vec<String> {
+        let (mark, style, text) = match &settled.outcome {
+            Ok(state) => ("✔", Style::Good, state),
+            Err(reason) => ("✘", Style::Bad, reason),
+        };
+        let took = self.output.paint(Style::Dim, &span(settled.took));
+        let width = self.board.width();
+        let mark = self.output.paint(style, mark);
+        let text = self.output.paint(style, text);
+        let mut lines = vec![format!("{mark} {:<width$}  {text}  {took}", settled.name)];
+        lines.extend(settled.tail.iter().map(|line| format!("  {:width$}  {line}", "|")));
+        lines
+    }
+
+    /// The rows of the services that are under way.
+    fn block(&self) -> Vec<String> {
+        let now = Instant::now();
+        let width = self.board.width();
+        let rows = self.board.under_way().into_iter().map(|row| {
+            let since = now.saturating_duration_since(row.since);
+            let turn = since.as_millis() / TURN.as_millis();
+            let spinner = SPINNER[usize::try_from(turn).unwrap_or(0) % SPINNER.len()];
+            let (spinner, doing) = (
+                self.output.paint(Style::Busy, spinner),
+                self.output.paint(Style::Busy, &row.doing),
+            );
+            let since = self.output.paint(Style::Dim, &span(since));
+            format!("{spinner} {:<width$}  {doing}  {since}", row.name)
+        });
+        rows.collect()
+    }
+}
+
+/// Services that will be brought up, with what each depends on, in the order of the hall file.
+fn concerned(hall: &Hall, names: &[String]) -> Vec<(String, Vec<String>)> {
+    let needs = |service: &ServiceDefinition| -> Vec<String> {
+        service.depends_on.iter().map(|dependency| dependency.service_name.clone()).collect()
+    };
+    let services = &hall.config.services;
+    let wanted = |service: &&ServiceDefinition| match names {
+        [] => service.autostart,
+        names => names.contains(&service.name),
+    };
+    let mut pending: Vec<_> = services.iter().filter(wanted).collect();
+    let mut concerned = HashSet::new();
+    while let Some(service) = pending.pop() {
+        if concerned.insert(&*service.name) {
+            let needs = needs(service);
+            pending.extend(services.iter().filter(|other| needs.contains(&other.name)));
+        }
+    }
+    let concerned = services.iter().filter(|service| concerned.contains(&*service.name));
+    concerned.map(|service| (service.name.clone(), needs(service))).collect()
+}
+
+/// When the person at the terminal has had enough; never where that is none of our business.
+async fn asked_to_stop(mode: &Mode) {
+    match mode {
+        Mode::Foreground(stop) => stop.cancelled().await,
+        Mode::Attached => {
+            if tokio::signal::ctrl_c().await.is_err() {
+                // Then it has its default effect, which is the same in the end.
+                pending().await
+            }
+        }
+        Mode::UntilUp => pending().await,
+    }
+}
+
+/// The next message of a stream that may be over; `None` where there is none to wait for.
+async fn next<S: Stream + Unpin>(stream: &mut Option<S>) -> Option<Option<S::Item>> {
+    match stream {
+        Some(stream) => Some(stream.next().await),
+        None => None,
+    }
+}

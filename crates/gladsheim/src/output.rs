@@ -1,0 +1,157 @@
+//! The one place that prints: results on standard output, errors on standard error.
+
+pub(crate) mod event;
+pub(crate) mod health;
+pub(crate) mod log;
+pub(crate) mod resource;
+pub(crate) mod status;
+mod style;
+mod table;
+mod time;
+mod words;
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
+
+use serde::Serialize;
+
+pub(crate) use self::{
+    style::Style,
+    table::{Align, Cell, Table},
+    time::{now_unix_ms, rfc3339},
+    words::{bytes, explain, span},
+};
+use crate::{cli::Format, client::CliError};
+
+/// Where and how to print.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    /// For people, or for programs.
+    pub(crate) format: Format,
+    /// Whether standard output is a terminal that shows colours.
+    pub(crate) color: bool,
+    /// Whether standard output is a terminal.
+    pub(crate) terminal: bool,
+}
+
+impl Output {
+    /// Standard output as it is.
+    pub(crate) fn new(format: Format) -> Self {
+        let terminal = io::stdout().is_terminal();
+        Self { format, color: terminal && wants_color(), terminal }
+    }
+
+    /// Text for people, in a style where colours are shown.
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
+        if self.color { style.paint(text) } else { text.to_owned() }
+    }
+
+    /// One line, or several.
+    pub(crate) fn line(self, text: &str) -> io::Result<()> {
+        self.raw(&format!("{text}\n"))
+    }
+
+    /// Text as it is, in one write.
+    pub(crate) fn raw(self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// One JSON document on one line.
+    pub(crate) fn json(self, document: &impl Serialize) -> io::Result<()> {
+        self.line(&serde_json::to_string(document)?)
+    }
+
+    /// The version of this binary.
+    pub(crate) fn version(self) -> io::Result<()> {
+        let version = env!("CARGO_PKG_VERSION");
+        match self.format {
+            Format::Json => self.json(&serde_json::json!({ "version": version })),
+            Format::Table => self.line(&format!("gladsheim {version}")),
+        }
+    }
+
+    /// An error: one line, and with `--format json` its document too.
+    pub(crate) fn error(self, error: &CliError) {
+        let mut text = error_line(error);
+        if self.format == Format::Json
+            && let Ok(document) = serde_json::to_string(&ErrorDocument::of(error))
+        {
+            text.push_str(&document);
+            text.push('\n');
+        }
+        warn(&text);
+    }
+}
+
+/// What clap has to say: help and version on standard output, a usage error on standard error, and the
+/// exit code of each.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell if the stream is gone.
+    let _ = error.print();
+    let asked_for_json = std::env::args_os().any(|arg| arg == "json" || arg == "--format=json");
+    if error.use_stderr() && asked_for_json {
+        let message = error.to_string();
+        let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let message = message.to_owned();
+        let error = ErrorFields { reason: "usage", message, service_name: None };
+        if let Ok(document) = serde_json::to_string(&ErrorDocument { error }) {
+            warn(&(document + "\n"));
+        }
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// A line on standard error that is no error.
+pub(crate) fn warn(text: &str) {
+    // Nobody is left to tell if standard error is gone.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Whether the environment has nothing against colours.
+fn wants_color() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// The error with its sources, on one line; diagnostics of a hall file stand for themselves.
+fn error_line(error: &CliError) -> String {
+    if let CliError::HallFile(_) = error {
+        return format!("{error}\n");
+    }
+    let mut line = format!("gladsheim: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        source = error.source();
+    }
+    if let Some(way_out) = error.way_out() {
+        line.push_str("; ");
+        line.push_str(&way_out);
+    }
+    line.replace('\n', " ") + "\n"
+}
+
+/// `{"error":{…}}`
+#[derive(Serialize)]
+struct ErrorDocument<'a> {
+    error: ErrorFields<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorFields<'a> {
+    reason: &'a str,
+    message: String,
+    service_name: Option<&'a str>,
+}
+
+impl<'a> ErrorDocument<'a> {
+    fn of(error: &'a CliError) -> Self {
+        let (reason, service_name) = (error.reason(), error.service_name());
+        Self { error: ErrorFields { reason, message: error.to_string(), service_name } }
+    }
+}
