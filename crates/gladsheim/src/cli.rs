@@ -10,7 +10,12 @@ use self::value::{duration, pair, percent, size};
 
 /// Supervises the services of one machine
 #[derive(Debug, Parser)]
-#[command(name = "gladsheim", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "gladsheim",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -28,7 +33,13 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// For people, or one JSON document (one object a line for streams)
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
     pub(crate) format: Format,
 }
 

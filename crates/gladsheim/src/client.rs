@@ -12,18 +12,15 @@ mod stream;
 mod up;
 mod wait;
 
-#[cfg(test)]
-mod fake;
-
 use std::process::ExitCode;
 
-use self::{connect::Session, error::about};
 pub(crate) use self::{
     check::{check, warn_of},
     connect::load_hall,
     error::CliError,
     up::up,
 };
+use self::{connect::Session, error::about};
 use crate::{
     cli::{Ask, Global},
     output::Output,

@@ -55,7 +55,10 @@ fn run(cli: Cli, output: Output) -> Result<ExitCode, CliError> {
 
 /// One thread is plenty for a client, and for a daemon that mostly waits.
 fn runtime() -> Result<Runtime, CliError> {
-    Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::Runtime)
 }
 
 /// `daemon`
@@ -71,6 +74,8 @@ fn daemon(args: &cli::Daemon, global: &cli::Global) -> Result<ExitCode, CliError
         handle_signals: true,
         ..daemon::DaemonOptions::default()
     };
-    runtime()?.block_on(daemon::run(hall, options)).map_err(CliError::Daemon)?;
+    runtime()?
+        .block_on(daemon::run(hall, options))
+        .map_err(CliError::Daemon)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -40,12 +40,20 @@ impl Output {
     /// Standard output as it is.
     pub(crate) fn new(format: Format) -> Self {
         let terminal = io::stdout().is_terminal();
-        Self { format, color: terminal && wants_color(), terminal }
+        Self {
+            format,
+            color: terminal && wants_color(),
+            terminal,
+        }
     }
 
     /// Text for people, in a style where colours are shown.
     pub(crate) fn paint(self, style: Style, text: &str) -> String {
-        if self.color { style.paint(text) } else { text.to_owned() }
+        if self.color {
+            style.paint(text)
+        } else {
+            text.to_owned()
+        }
     }
 
     /// One line, or several.
@@ -95,9 +103,17 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let asked_for_json = std::env::args_os().any(|arg| arg == "json" || arg == "--format=json");
     if error.use_stderr() && asked_for_json {
         let message = error.to_string();
-        let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let message = message
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
         let message = message.to_owned();
-        let error = ErrorFields { reason: "usage", message, service_name: None };
+        let error = ErrorFields {
+            reason: "usage",
+            message,
+            service_name: None,
+        };
         if let Ok(document) = serde_json::to_string(&ErrorDocument { error }) {
             warn(&(document + "\n"));
         }
@@ -152,6 +168,12 @@ struct ErrorFields<'a> {
 impl<'a> ErrorDocument<'a> {
     fn of(error: &'a CliError) -> Self {
         let (reason, service_name) = (error.reason(), error.service_name());
-        Self { error: ErrorFields { reason, message: error.to_string(), service_name } }
+        Self {
+            error: ErrorFields {
+                reason,
+                message: error.to_string(),
+                service_name,
+            },
+        }
     }
 }

@@ -40,7 +40,11 @@ pub(crate) fn size(text: &str) -> Result<u64, ValueError> {
         "TiB" => 1 << 40,
         _ => return Err(ValueError::Size),
     };
-    number.parse().ok().and_then(|number: u64| number.checked_mul(bytes)).ok_or(ValueError::Size)
+    number
+        .parse()
+        .ok()
+        .and_then(|number: u64| number.checked_mul(bytes))
+        .ok_or(ValueError::Size)
 }
 
 /// 0 to 100.
@@ -61,7 +65,9 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), ValueError> {
 
 /// Number and unit.
 fn split(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim_start())
 }

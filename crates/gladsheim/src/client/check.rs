@@ -25,7 +25,12 @@ pub(crate) fn check(global: &Global, output: Output) -> Result<ExitCode, CliErro
     let mut warnings = hall.warnings.clone();
     warnings.extend(check_environment(&hall, &Environment::of_process()));
     warn_of(&warnings);
-    let services: Vec<_> = hall.config.services.iter().map(|service| &*service.name).collect();
+    let services: Vec<_> = hall
+        .config
+        .services
+        .iter()
+        .map(|service| &*service.name)
+        .collect();
     match output.format {
         Format::Json => output.json(&CheckDocument {
             file: hall.file.display().to_string(),

@@ -40,11 +40,17 @@ pub(super) async fn same_hall(
     ours: PathBuf,
 ) -> Result<(), CliError> {
     let daemon = client.get_daemon(GetDaemonRequest {}).await;
-    let theirs = daemon.map_err(|status| CliError::of_status(None, status))?.hall_file;
+    let theirs = daemon
+        .map_err(|status| CliError::of_status(None, status))?
+        .hall_file;
     if Path::new(&theirs) == ours {
         return Ok(());
     }
-    Err(CliError::OtherHall { socket: socket.to_owned(), theirs, ours })
+    Err(CliError::OtherHall {
+        socket: socket.to_owned(),
+        theirs,
+        ours,
+    })
 }
 
 /// Where the daemon listens, and which hall it should serve, if the caller has one in mind.
@@ -60,14 +66,22 @@ impl Target {
         match socket(global) {
             Some(socket) => {
                 let canonical = |path: &PathBuf| {
-                    fs::canonicalize(path)
-                        .map_err(|source| CliError::Unreadable { path: path.clone(), source })
+                    fs::canonicalize(path).map_err(|source| CliError::Unreadable {
+                        path: path.clone(),
+                        source,
+                    })
                 };
-                Ok(Self { socket, hall_file: global.hall.as_ref().map(canonical).transpose()? })
+                Ok(Self {
+                    socket,
+                    hall_file: global.hall.as_ref().map(canonical).transpose()?,
+                })
             }
             None => {
                 let hall = load_hall(global)?;
-                Ok(Self { socket: hall.socket, hall_file: Some(hall.file) })
+                Ok(Self {
+                    socket: hall.socket,
+                    hall_file: Some(hall.file),
+                })
             }
         }
     }

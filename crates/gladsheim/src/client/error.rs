@@ -31,19 +31,34 @@ pub(crate) enum CliError {
     SocketRefused { socket: PathBuf, source: io::Error },
     /// Another hall's daemon listens at the socket.
     #[error("the daemon at {} serves another hall: {theirs}, and not {}", socket.display(), ours.display())]
-    OtherHall { socket: PathBuf, theirs: String, ours: PathBuf },
+    OtherHall {
+        socket: PathBuf,
+        theirs: String,
+        ours: PathBuf,
+    },
     /// The daemon refused, or failed.
     #[error("{}", status.message())]
-    Refused { service_name: Option<String>, status: Box<Status> },
+    Refused {
+        service_name: Option<String>,
+        status: Box<Status>,
+    },
     /// One of the services that were to be brought up is not up.
     #[error("{message}")]
-    NotUp { service_name: String, reason: String, message: String },
+    NotUp {
+        service_name: String,
+        reason: String,
+        message: String,
+    },
     /// The connection broke in the middle.
     #[error("the daemon went away: {}", innermost(.0))]
     Gone(Box<Status>),
     /// Waiting took longer than the command's own `--timeout`.
     #[error("{service_name} is not {} after {timeout:?}", condition.as_str())]
-    WaitTimedOut { service_name: String, condition: Condition, timeout: Duration },
+    WaitTimedOut {
+        service_name: String,
+        condition: Condition,
+        timeout: Duration,
+    },
     /// The run ended, and nobody knows how.
     #[error("{service_name} has ended, its exit status is unknown")]
     UnknownExit { service_name: String },
@@ -52,7 +67,10 @@ pub(crate) enum CliError {
     Daemon(DaemonError),
     /// The daemon in the background ended before it listened.
     #[error("the daemon ended at once ({status}): {}", said.trim_end())]
-    DetachedEnded { status: std::process::ExitStatus, said: String },
+    DetachedEnded {
+        status: std::process::ExitStatus,
+        said: String,
+    },
     /// The daemon in the background could not be started.
     #[error("cannot start a daemon in the background")]
     Detach(#[source] io::Error),
@@ -72,17 +90,24 @@ pub(crate) fn about(service_name: &str) -> impl Fn(Status) -> CliError {
 impl CliError {
     /// The daemon's answer, or the loss of the daemon.
     pub(crate) fn of_status(service_name: Option<&str>, status: Status) -> Self {
-        let from_transport =
-            status.source().is_some() || matches!(status.code(), Code::Unavailable | Code::Cancelled);
+        let from_transport = status.source().is_some()
+            || matches!(status.code(), Code::Unavailable | Code::Cancelled);
         if reason::of(&status).is_none() && from_transport {
             return Self::Gone(Box::new(status));
         }
-        Self::Refused { service_name: service_name.map(str::to_owned), status: Box::new(status) }
+        Self::Refused {
+            service_name: service_name.map(str::to_owned),
+            status: Box::new(status),
+        }
     }
 
     /// Why a service is not up; none if it is, by this or by an earlier command.
     pub(crate) fn of_progress(progress: &BringUpProgress) -> Option<Self> {
-        let BringUpProgress { status, error, error_reason } = progress;
+        let BringUpProgress {
+            status,
+            error,
+            error_reason,
+        } = progress;
         if error.is_empty() || error_reason == reason::ALREADY_RUNNING {
             return None;
         }

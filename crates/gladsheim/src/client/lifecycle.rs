@@ -29,7 +29,11 @@ struct Outcomes {
 
 impl Outcomes {
     fn new(output: Output) -> Self {
-        Self { output, done: Vec::new(), first_failure: None }
+        Self {
+            output,
+            done: Vec::new(),
+            first_failure: None,
+        }
     }
 
     /// Takes down one, and says so.
@@ -113,11 +117,16 @@ async fn start_all(session: &Session) -> Result<ExitCode, CliError> {
 /// `stop`
 pub(super) async fn stop(session: &Session, args: Stop) -> Result<ExitCode, CliError> {
     let all = args.selection.all;
-    let timeout_ms =
-        args.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+    let timeout_ms = args
+        .timeout
+        .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     let stop = async |service_name| {
         // Whoever stops all of them has nothing left that could need one.
-        let request = StopServiceRequest { service_name, timeout_ms, force: args.force || all };
+        let request = StopServiceRequest {
+            service_name,
+            timeout_ms,
+            force: args.force || all,
+        };
         Ok(session.client.stop_service(request).await?.status)
     };
     let mut outcomes = Outcomes::new(session.output);
@@ -159,7 +168,9 @@ pub(super) async fn kill(session: &Session, args: Selection) -> Result<ExitCode,
     let mut outcomes = Outcomes::new(session.output);
     let names = select(session, args).await?;
     let results = join_all(names.iter().map(async |name| {
-        let request = ForceKillServiceRequest { service_name: name.clone() };
+        let request = ForceKillServiceRequest {
+            service_name: name.clone(),
+        };
         Ok(session.client.force_kill_service(request).await?.status)
     }));
     for (name, result) in names.iter().zip(results.await) {
@@ -174,18 +185,31 @@ pub(super) async fn kill(session: &Session, args: Selection) -> Result<ExitCode,
 /// `signal`
 pub(super) async fn signal(session: &Session, args: Signal) -> Result<ExitCode, CliError> {
     let Signal { name, signal } = args;
-    let request = SignalServiceRequest { service_name: name.clone(), signal };
-    session.client.signal_service(request).await.map_err(about(&name))?;
+    let request = SignalServiceRequest {
+        service_name: name.clone(),
+        signal,
+    };
+    session
+        .client
+        .signal_service(request)
+        .await
+        .map_err(about(&name))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// `reset`
 pub(super) async fn reset(session: &Session, args: Names) -> Result<ExitCode, CliError> {
     // The empty name is the wire's "all".
-    let names = if args.names.is_empty() { vec![String::new()] } else { args.names };
+    let names = if args.names.is_empty() {
+        vec![String::new()]
+    } else {
+        args.names
+    };
     let mut exit_code = None;
     for name in names {
-        let request = ResetServiceRequest { service_name: name.clone() };
+        let request = ResetServiceRequest {
+            service_name: name.clone(),
+        };
         if let Err(status) = session.client.reset_service(request).await {
             let error = about(&name)(status);
             session.output.error(&error);
@@ -201,8 +225,15 @@ pub(super) async fn maintenance(
     args: Maintenance,
 ) -> Result<ExitCode, CliError> {
     let on = args.switch == Switch::On;
-    let request = SetMaintenanceRequest { service_name: args.name.clone(), on };
-    session.client.set_maintenance(request).await.map_err(about(&args.name))?;
+    let request = SetMaintenanceRequest {
+        service_name: args.name.clone(),
+        on,
+    };
+    session
+        .client
+        .set_maintenance(request)
+        .await
+        .map_err(about(&args.name))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -211,7 +242,10 @@ async fn select(session: &Session, selection: Selection) -> Result<Vec<String>, 
     if !selection.all {
         return Ok(selection.names);
     }
-    names(session, |status| !matches!(&*status.state, "stopped" | "failed" | "unknown")).await
+    names(session, |status| {
+        !matches!(&*status.state, "stopped" | "failed" | "unknown")
+    })
+    .await
 }
 
 /// Names of the services of which `wanted` holds, in the order of the hall file.
@@ -219,9 +253,18 @@ async fn names(
     session: &Session,
     wanted: impl Fn(&ServiceStatus) -> bool,
 ) -> Result<Vec<String>, CliError> {
-    let services = session.client.list_services(ListServicesRequest::default()).await;
-    let services = services.map_err(|status| CliError::of_status(None, status))?.services;
-    Ok(services.into_iter().filter(wanted).map(|status| status.service_name).collect())
+    let services = session
+        .client
+        .list_services(ListServicesRequest::default())
+        .await;
+    let services = services
+        .map_err(|status| CliError::of_status(None, status))?
+        .services;
+    Ok(services
+        .into_iter()
+        .filter(wanted)
+        .map(|status| status.service_name)
+        .collect())
 }
 
 fn has_reason(status: &Status, wanted: &str) -> bool {

@@ -33,9 +33,13 @@ pub(super) async fn endpoints(session: &Session, args: Endpoints) -> Result<Exit
     let names = &args.names.names;
     let services = services(session, names, String::new(), args.filter.pairs()).await?;
     match session.output.format {
-        Format::Json => session.output.json(&output::status::endpoint_documents(&services))?,
+        Format::Json => session
+            .output
+            .json(&output::status::endpoint_documents(&services))?,
         Format::Table => {
-            session.output.line(&output::status::endpoint_table(&services, session.output))?;
+            session
+                .output
+                .line(&output::status::endpoint_table(&services, session.output))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -49,14 +53,25 @@ async fn services(
     metadata: HashMap<String, String>,
 ) -> Result<Vec<ServiceStatus>, CliError> {
     if names.is_empty() {
-        let request = ListServicesRequest { state, r#where: metadata };
+        let request = ListServicesRequest {
+            state,
+            r#where: metadata,
+        };
         let list = session.client.list_services(request).await;
-        return Ok(list.map_err(|status| CliError::of_status(None, status))?.services);
+        return Ok(list
+            .map_err(|status| CliError::of_status(None, status))?
+            .services);
     }
     let mut services = Vec::new();
     for name in names {
-        let request = GetServiceStatusRequest { service_name: name.clone() };
-        let status = session.client.get_service_status(request).await.map_err(about(name))?;
+        let request = GetServiceStatusRequest {
+            service_name: name.clone(),
+        };
+        let status = session
+            .client
+            .get_service_status(request)
+            .await
+            .map_err(about(name))?;
         let matches = |(key, value)| status.metadata.get(key) == Some(value);
         if (state.is_empty() || status.state == state) && metadata.iter().all(matches) {
             services.push(status);
@@ -67,25 +82,43 @@ async fn services(
 
 /// `health`
 pub(super) async fn health(session: &Session, args: Name) -> Result<ExitCode, CliError> {
-    let request = GetHealthRequest { service_name: args.name.clone() };
-    let health = session.client.get_health(request).await.map_err(about(&args.name))?;
+    let request = GetHealthRequest {
+        service_name: args.name.clone(),
+    };
+    let health = session
+        .client
+        .get_health(request)
+        .await
+        .map_err(about(&args.name))?;
     show_health(session, &health)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// `check-health`
 pub(super) async fn check_health(session: &Session, args: Name) -> Result<ExitCode, CliError> {
-    let request = CheckHealthRequest { service_name: args.name.clone() };
-    let health = session.client.check_health(request).await.map_err(about(&args.name))?;
+    let request = CheckHealthRequest {
+        service_name: args.name.clone(),
+    };
+    let health = session
+        .client
+        .check_health(request)
+        .await
+        .map_err(about(&args.name))?;
     show_health(session, &health)?;
-    Ok(if health.status == "healthy" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if health.status == "healthy" {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn show_health(session: &Session, health: &ServiceHealth) -> Result<(), CliError> {
     match session.output.format {
         Format::Json => session.output.json(&HealthDocument::from(health))?,
         Format::Table => {
-            session.output.line(&output::health::sentence(health, session.output))?;
+            session
+                .output
+                .line(&output::health::sentence(health, session.output))?;
         }
     }
     Ok(())
@@ -94,19 +127,27 @@ fn show_health(session: &Session, health: &ServiceHealth) -> Result<(), CliError
 /// `usage`
 pub(super) async fn usage(session: &Session, args: Names) -> Result<ExitCode, CliError> {
     let refused = |status| CliError::of_status(None, status);
-    let system = session.client.get_system_usage(GetSystemUsageRequest {}).await;
+    let system = session
+        .client
+        .get_system_usage(GetSystemUsageRequest {})
+        .await;
     let system = system.map_err(refused)?;
     let mut names = args.names;
     let all = names.is_empty();
     if all {
-        let list = session.client.list_services(ListServicesRequest::default()).await;
+        let list = session
+            .client
+            .list_services(ListServicesRequest::default())
+            .await;
         let measured = |status: &ServiceStatus| status.memory_bytes.is_some();
         let list = list.map_err(refused)?.services.into_iter().filter(measured);
         names = list.map(|status| status.service_name).collect();
     }
     let mut services = Vec::new();
     for name in names {
-        let request = GetResourceUsageRequest { service_name: name.clone() };
+        let request = GetResourceUsageRequest {
+            service_name: name.clone(),
+        };
         match session.client.get_resource_usage(request).await {
             Ok(usage) => services.push(usage),
             // It may have ended since it was listed.
@@ -115,9 +156,13 @@ pub(super) async fn usage(session: &Session, args: Names) -> Result<ExitCode, Cl
         }
     }
     match session.output.format {
-        Format::Json => session.output.json(&resource::UsageDocument::new(&system, &services))?,
+        Format::Json => session
+            .output
+            .json(&resource::UsageDocument::new(&system, &services))?,
         Format::Table => {
-            session.output.line(&resource::usage(&system, &services, session.output))?;
+            session
+                .output
+                .line(&resource::usage(&system, &services, session.output))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -125,9 +170,17 @@ pub(super) async fn usage(session: &Session, args: Names) -> Result<ExitCode, Cl
 
 /// `limits`
 pub(super) async fn limits(session: &Session, args: Limits) -> Result<ExitCode, CliError> {
-    let Limits { name, memory, cpu, memory_warning, cpu_warning } = args;
+    let Limits {
+        name,
+        memory,
+        cpu,
+        memory_warning,
+        cpu_warning,
+    } = args;
     let changes = memory.is_some()
-        || [cpu, memory_warning, cpu_warning].iter().any(Option::is_some);
+        || [cpu, memory_warning, cpu_warning]
+            .iter()
+            .any(Option::is_some);
     let limits = if changes {
         let request = SetResourceLimitsRequest {
             service_name: name.clone(),
@@ -138,12 +191,16 @@ pub(super) async fn limits(session: &Session, args: Limits) -> Result<ExitCode, 
         };
         session.client.set_resource_limits(request).await
     } else {
-        let request = GetResourceLimitsRequest { service_name: name.clone() };
+        let request = GetResourceLimitsRequest {
+            service_name: name.clone(),
+        };
         session.client.get_resource_limits(request).await
     };
     let limits = limits.map_err(about(&name))?;
     match session.output.format {
-        Format::Json => session.output.json(&resource::LimitsDocument::new(&name, &limits))?,
+        Format::Json => session
+            .output
+            .json(&resource::LimitsDocument::new(&name, &limits))?,
         Format::Table => session.output.line(&resource::limits(&name, &limits))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -154,8 +211,12 @@ pub(super) async fn stats(session: &Session) -> Result<ExitCode, CliError> {
     let stats = session.client.get_statistics(GetStatisticsRequest {}).await;
     let stats = stats.map_err(|status| CliError::of_status(None, status))?;
     match session.output.format {
-        Format::Json => session.output.json(&resource::statistics_document(&stats))?,
-        Format::Table => session.output.line(&resource::statistics(&stats, session.output))?,
+        Format::Json => session
+            .output
+            .json(&resource::statistics_document(&stats))?,
+        Format::Table => session
+            .output
+            .line(&resource::statistics(&stats, session.output))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,9 +12,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// `shutdown`
 pub(super) async fn shutdown(session: &Session) -> Result<ExitCode, CliError> {
     let refused = |status| CliError::of_status(None, status);
-    let daemon = session.client.get_daemon(GetDaemonRequest {}).await.map_err(refused)?;
+    let daemon = session
+        .client
+        .get_daemon(GetDaemonRequest {})
+        .await
+        .map_err(refused)?;
     let before = start_of(daemon.process_id);
-    let result = session.client.shutdown(ShutdownRequest {}).await.map_err(refused);
+    let result = session
+        .client
+        .shutdown(ShutdownRequest {})
+        .await
+        .map_err(refused);
     // A daemon that goes away in the middle of its answer has done what was asked.
     match result {
         Ok(_) | Err(CliError::Gone(_)) => {}

@@ -18,8 +18,15 @@ use crate::{
 /// `logs`
 pub(super) async fn logs(session: &Session, args: Logs) -> Result<ExitCode, CliError> {
     // The empty name is the wire's "all".
-    let names = if args.names.names.is_empty() { vec![String::new()] } else { args.names.names };
-    let mut printer = LogPrinter { session, prefixer: single(&names) };
+    let names = if args.names.names.is_empty() {
+        vec![String::new()]
+    } else {
+        args.names.names
+    };
+    let mut printer = LogPrinter {
+        session,
+        prefixer: single(&names),
+    };
     let mut streams = Vec::new();
     for name in &names {
         let request = StreamLogsRequest {
@@ -27,7 +34,13 @@ pub(super) async fn logs(session: &Session, args: Logs) -> Result<ExitCode, CliE
             last: Some(args.lines),
             follow: args.follow,
         };
-        streams.push(session.client.stream_logs(request).await.map_err(about(name))?);
+        streams.push(
+            session
+                .client
+                .stream_logs(request)
+                .await
+                .map_err(about(name))?,
+        );
     }
     let refused = |status| CliError::of_status(None, status);
     if streams.len() == 1 || args.follow {
@@ -79,12 +92,22 @@ impl LogPrinter<'_> {
 pub(super) async fn events(session: &Session, args: Events) -> Result<ExitCode, CliError> {
     let refused = |status| CliError::of_status(None, status);
     let Events { follow, since } = args;
-    let request = WatchEventsRequest { since, follow, service_name: String::new() };
-    let mut events = session.client.watch_events(request).await.map_err(refused)?;
+    let request = WatchEventsRequest {
+        since,
+        follow,
+        service_name: String::new(),
+    };
+    let mut events = session
+        .client
+        .watch_events(request)
+        .await
+        .map_err(refused)?;
     while let Some(event) = events.message().await.map_err(refused)? {
         match session.output.format {
             Format::Json => session.output.json(&EventDocument::from(&event))?,
-            Format::Table => session.output.line(&output::event::line(&event, session.output))?,
+            Format::Table => session
+                .output
+                .line(&output::event::line(&event, session.output))?,
         }
     }
     Ok(ExitCode::SUCCESS)

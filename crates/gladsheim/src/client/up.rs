@@ -68,19 +68,23 @@ fn run_here(hall: Hall, runtime: &Runtime, window: Window) -> Result<ExitCode, C
         handle_signals: true,
     };
     let socket = hall.socket.clone();
-    let looking = thread::Builder::new().name("window".to_owned()).spawn(move || {
-        let _stop_with_the_window = stop.clone().drop_guard();
-        crate::runtime()?.block_on(async {
-            if is_ready.await.is_err() {
-                // The daemon ended before it served; its error says more than the window could.
-                return Ok(ExitCode::SUCCESS);
-            }
-            let client = Client::connect(&socket).await?;
-            window.show(client, Mode::Foreground(stop)).await
-        })
-    });
+    let looking = thread::Builder::new()
+        .name("window".to_owned())
+        .spawn(move || {
+            let _stop_with_the_window = stop.clone().drop_guard();
+            crate::runtime()?.block_on(async {
+                if is_ready.await.is_err() {
+                    // The daemon ended before it served; its error says more than the window could.
+                    return Ok(ExitCode::SUCCESS);
+                }
+                let client = Client::connect(&socket).await?;
+                window.show(client, Mode::Foreground(stop)).await
+            })
+        });
     let looking = looking.map_err(CliError::Runtime)?;
-    runtime.block_on(daemon::run(hall, options)).map_err(CliError::Daemon)?;
+    runtime
+        .block_on(daemon::run(hall, options))
+        .map_err(CliError::Daemon)?;
     match looking.join() {
         Ok(shown) => shown,
         Err(panic) => std::panic::resume_unwind(panic),

@@ -18,7 +18,11 @@ struct ExitDocument<'a> {
 
 /// `wait`
 pub(super) async fn wait(session: &Session, args: Wait) -> Result<ExitCode, CliError> {
-    let Wait { name, condition, timeout } = args;
+    let Wait {
+        name,
+        condition,
+        timeout,
+    } = args;
     let request = WaitServiceRequest {
         service_name: name.clone(),
         condition: condition.as_str().to_owned(),
@@ -26,9 +30,15 @@ pub(super) async fn wait(session: &Session, args: Wait) -> Result<ExitCode, CliE
     let call = session.client.wait_service(request);
     let answer = match timeout {
         None => call.await,
-        Some(timeout) => tokio::time::timeout(timeout, call).await.map_err(|_| {
-            CliError::WaitTimedOut { service_name: name.clone(), condition, timeout }
-        })?,
+        Some(timeout) => {
+            tokio::time::timeout(timeout, call)
+                .await
+                .map_err(|_| CliError::WaitTimedOut {
+                    service_name: name.clone(),
+                    condition,
+                    timeout,
+                })?
+        }
     };
     let answer = answer.map_err(about(&name))?;
     if condition != Condition::Exited {

@@ -84,7 +84,9 @@ pub(crate) fn line(event: &Event, output: Output) -> String {
         "" => "-",
         name => name,
     };
-    format!("{at}  {kind}  {name:<12}  {}", details(event)).trim_end().to_owned()
+    format!("{at}  {kind}  {name:<12}  {}", details(event))
+        .trim_end()
+        .to_owned()
 }
 
 /// What happened to whom, for `up`; none where another event says the same.
@@ -118,7 +120,9 @@ fn details(event: &Event) -> String {
         event.signal.map(|signal| format!("signal {signal}")),
         health.map(|(old, new)| format!("{old} to {new}")),
         event.violation.clone(),
-        event.missed.map(|missed| format!("{missed} events are not held any more")),
+        event
+            .missed
+            .map(|missed| format!("{missed} events are not held any more")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
@@ -146,10 +150,16 @@ mod tests {
             exit_code: Some(1),
             ..Event::default()
         };
-        assert_eq!(sentence(&event).as_deref(), Some("loki: crashed (exit code 1)"));
+        assert_eq!(
+            sentence(&event).as_deref(),
+            Some("loki: crashed (exit code 1)")
+        );
         event.kind = "service.exited".into();
         assert_eq!(sentence(&event), None);
-        let hall = Event { kind: "hall.shutting_down".into(), ..Event::default() };
+        let hall = Event {
+            kind: "hall.shutting_down".into(),
+            ..Event::default()
+        };
         assert_eq!(sentence(&hall).as_deref(), Some("hall: shutting down"));
     }
 
@@ -172,7 +182,10 @@ mod tests {
                 "service_name": "loki", "message": "", "cause": "exit", "exit_code": 1,
             })
         );
-        let hall = Event { kind: "hall.ready".into(), ..Event::default() };
+        let hall = Event {
+            kind: "hall.ready".into(),
+            ..Event::default()
+        };
         let document = serde_json::to_value(EventDocument::from(&hall)).expect("serialises");
         assert_eq!(document["service_name"], serde_json::Value::Null);
     }

@@ -46,7 +46,10 @@ impl Prefixer {
     pub(crate) fn line(&mut self, name: &str, text: &str, output: Output) -> String {
         let style = self.style(name);
         let width = if output.terminal { self.width } else { 0 };
-        format!("{} {text}", output.paint(style, &format!("{name:<width$} |")))
+        format!(
+            "{} {text}",
+            output.paint(style, &format!("{name:<width$} |"))
+        )
     }
 
     /// The style of a service's name.
@@ -55,11 +58,14 @@ impl Prefixer {
     }
 
     fn number(&mut self, name: &str) -> usize {
-        self.names.iter().position(|known| known == name).unwrap_or_else(|| {
-            self.width = self.width.max(name.len());
-            self.names.push(name.to_owned());
-            self.names.len() - 1
-        })
+        self.names
+            .iter()
+            .position(|known| known == name)
+            .unwrap_or_else(|| {
+                self.width = self.width.max(name.len());
+                self.names.push(name.to_owned());
+                self.names.len() - 1
+            })
     }
 }
 
@@ -71,7 +77,11 @@ mod tests {
     #[test]
     fn a_service_keeps_its_colour_and_a_pipe_sees_none() {
         let mut prefixer = Prefixer::new(["thor", "freki"]);
-        let mut output = Output { format: Format::Table, color: false, terminal: false };
+        let mut output = Output {
+            format: Format::Table,
+            color: false,
+            terminal: false,
+        };
         assert_eq!(prefixer.line("thor", "hail", output), "thor | hail");
         (output.color, output.terminal) = (true, true);
         let first = prefixer.line("thor", "hail", output);

@@ -53,8 +53,11 @@ impl<'a> UsageDocument<'a> {
 
 /// A row a service, and the machine below.
 pub(crate) fn usage(system: &SystemUsage, services: &[ResourceUsage], output: Output) -> String {
-    let mut table =
-        Table::new([("SERVICE", Align::Left), ("MEMORY", Align::Right), ("CPU", Align::Right)]);
+    let mut table = Table::new([
+        ("SERVICE", Align::Left),
+        ("MEMORY", Align::Right),
+        ("CPU", Align::Right),
+    ]);
     for usage in services {
         table.row([
             usage.service_name.as_str().into(),
@@ -64,7 +67,10 @@ pub(crate) fn usage(system: &SystemUsage, services: &[ResourceUsage], output: Ou
     }
     let (used, total) = (bytes(system.used_memory), bytes(system.total_memory));
     let (cpu, cores) = (system.cpu_usage, system.num_cores);
-    format!("{}\nmachine: {used} of {total} used, {cpu:.1} % of {cores} CPUs", table.render(output))
+    format!(
+        "{}\nmachine: {used} of {total} used, {cpu:.1} % of {cores} CPUs",
+        table.render(output)
+    )
 }
 
 /// The JSON of `limits`; 0 is unlimited.
@@ -94,12 +100,19 @@ impl<'a> LimitsDocument<'a> {
 pub(crate) fn limits(name: &str, limits: &ResourceLimits) -> String {
     let memory = match limits.max_memory_bytes {
         0 => "unlimited".to_owned(),
-        max => format!("{} (warning at {} %)", bytes(max), limits.memory_warning_percent),
+        max => format!(
+            "{} (warning at {} %)",
+            bytes(max),
+            limits.memory_warning_percent
+        ),
     };
     let cpu = if limits.max_cpu_percent == 0.0 {
         "unlimited".to_owned()
     } else {
-        format!("{} % (warning at {} %)", limits.max_cpu_percent, limits.cpu_warning_percent)
+        format!(
+            "{} % (warning at {} %)",
+            limits.max_cpu_percent, limits.cpu_warning_percent
+        )
     };
     format!("{name}: memory {memory}, CPU {cpu}")
 }
@@ -120,15 +133,23 @@ fn counts(stats: &Statistics) -> [(&'static str, u64); 9] {
 }
 
 /// The JSON of `stats`.
-pub(crate) fn statistics_document(stats: &Statistics) -> serde_json::Map<String, serde_json::Value> {
-    counts(stats).into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect()
+pub(crate) fn statistics_document(
+    stats: &Statistics,
+) -> serde_json::Map<String, serde_json::Value> {
+    counts(stats)
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), count.into()))
+        .collect()
 }
 
 /// A row a count.
 pub(crate) fn statistics(stats: &Statistics, output: Output) -> String {
     let mut table = Table::new([("STATE", Align::Left), ("SERVICES", Align::Right)]);
     for (name, count) in counts(stats) {
-        table.row([name.trim_end_matches("_count").into(), count.to_string().into()]);
+        table.row([
+            name.trim_end_matches("_count").into(),
+            count.to_string().into(),
+        ]);
     }
     table.render(output)
 }

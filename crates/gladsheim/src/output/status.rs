@@ -36,7 +36,10 @@ pub(crate) struct StatusDocument<'a> {
 impl<'a> From<&'a ServiceStatus> for StatusDocument<'a> {
     fn from(status: &'a ServiceStatus) -> Self {
         let set = |text: &'a str| Some(text).filter(|text| !text.is_empty());
-        let metadata = status.metadata.iter().map(|(key, value)| (&**key, &**value));
+        let metadata = status
+            .metadata
+            .iter()
+            .map(|(key, value)| (&**key, &**value));
         Self {
             service_name: &status.service_name,
             state: &status.state,
@@ -125,11 +128,27 @@ pub(crate) struct EndpointsDocument<'a> {
 
 /// Addresses of the services that have some.
 pub(crate) fn endpoint_documents(services: &[ServiceStatus]) -> Vec<EndpointsDocument<'_>> {
-    let listening = services.iter().filter(|status| !status.endpoints.is_empty());
+    let listening = services
+        .iter()
+        .filter(|status| !status.endpoints.is_empty());
     let document = |status| {
-        let StatusDocument { service_name, state, health, ready, endpoints, metadata, .. } =
-            StatusDocument::from(status);
-        EndpointsDocument { service_name, state, health, ready, endpoints, metadata }
+        let StatusDocument {
+            service_name,
+            state,
+            health,
+            ready,
+            endpoints,
+            metadata,
+            ..
+        } = StatusDocument::from(status);
+        EndpointsDocument {
+            service_name,
+            state,
+            health,
+            ready,
+            endpoints,
+            metadata,
+        }
     };
     listening.map(document).collect()
 }
@@ -183,7 +202,10 @@ mod tests {
 
     #[test]
     fn times_in_json_are_rfc_3339() {
-        let status = ServiceStatus { next_attempt_at_unix_ms: Some(5), ..Default::default() };
+        let status = ServiceStatus {
+            next_attempt_at_unix_ms: Some(5),
+            ..Default::default()
+        };
         let document = serde_json::to_value(StatusDocument::from(&status)).expect("serialises");
         assert_eq!(document["next_attempt_at"], "1970-01-01T00:00:00.005Z");
     }

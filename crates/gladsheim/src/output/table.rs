@@ -21,7 +21,10 @@ pub(crate) struct Cell {
 impl Cell {
     /// Text in a style.
     pub(crate) fn styled(style: Style, text: impl Into<String>) -> Self {
-        Self { text: text.into(), style }
+        Self {
+            text: text.into(),
+            style,
+        }
     }
 
     /// Text as it is, or a dash.
@@ -46,7 +49,10 @@ pub(crate) struct Table<const N: usize> {
 impl<const N: usize> Table<N> {
     /// A table without rows.
     pub(crate) fn new(columns: [(&'static str, Align); N]) -> Self {
-        Self { columns, rows: Vec::new() }
+        Self {
+            columns,
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row at the end.
@@ -56,10 +62,16 @@ impl<const N: usize> Table<N> {
 
     /// All lines, without the last line's end.
     pub(crate) fn render(&self, output: Output) -> String {
-        let heading = self.columns.map(|(title, _)| Cell::styled(Style::Bold, title));
+        let heading = self
+            .columns
+            .map(|(title, _)| Cell::styled(Style::Bold, title));
         let lines: Vec<_> = std::iter::once(&heading).chain(&self.rows).collect();
         let widths: [usize; N] = std::array::from_fn(|column| {
-            lines.iter().map(|cells| cells[column].text.chars().count()).max().unwrap_or(0)
+            lines
+                .iter()
+                .map(|cells| cells[column].text.chars().count())
+                .max()
+                .unwrap_or(0)
         });
         let lines = lines.iter().map(|cells| {
             let mut line = String::new();
@@ -86,13 +98,30 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_colours_do_not_count() {
-        let mut table = Table::new([("NAME", Align::Left), ("PID", Align::Right), ("WHY", Align::Left)]);
+        let mut table = Table::new([
+            ("NAME", Align::Left),
+            ("PID", Align::Right),
+            ("WHY", Align::Left),
+        ]);
         table.row([Cell::styled(Style::Good, "thor"), "12345".into(), "".into()]);
-        table.row(["loki-the-sly".into(), Cell::or_dash(None), "exit code 1".into()]);
-        let mut output = Output { format: Format::Table, color: false, terminal: false };
-        let plain = "NAME            PID  WHY\nthor          12345\nloki-the-sly      -  exit code 1";
+        table.row([
+            "loki-the-sly".into(),
+            Cell::or_dash(None),
+            "exit code 1".into(),
+        ]);
+        let mut output = Output {
+            format: Format::Table,
+            color: false,
+            terminal: false,
+        };
+        let plain =
+            "NAME            PID  WHY\nthor          12345\nloki-the-sly      -  exit code 1";
         assert_eq!(table.render(output), plain);
         output.color = true;
-        assert!(table.render(output).contains("\x1b[32mthor\x1b[0m          12345"));
+        assert!(
+            table
+                .render(output)
+                .contains("\x1b[32mthor\x1b[0m          12345")
+        );
     }
 }

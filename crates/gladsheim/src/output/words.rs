@@ -10,7 +10,11 @@ pub(crate) fn bytes(bytes: u64) -> String {
     let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].into_iter().peekable();
     while let Some(unit) = units.next() {
         if value < 1024.0 || units.peek().is_none() {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+            return if unit == "B" {
+                format!("{bytes} B")
+            } else {
+                format!("{value:.1} {unit}")
+            };
         }
         value /= 1024.0;
     }
@@ -37,19 +41,31 @@ pub(crate) fn explain(status: &ServiceStatus, now_unix_ms: i64) -> String {
         // Counts down to 1, and is never "in 0 s".
         format!("restarting in {} s", wait.div_ceil(1000).max(1))
     });
-    let past = match (status.reason.as_deref().filter(|reason| !reason.is_empty()), &*status.state) {
+    let past = match (
+        status.reason.as_deref().filter(|reason| !reason.is_empty()),
+        &*status.state,
+    ) {
         (Some(reason), _) => Some(reason.to_owned()),
         (None, "running" | "starting" | "stopping") => None,
         (None, _) => ending(status),
     };
-    [next, past].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    [next, past]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// How the last run ended.
 fn ending(status: &ServiceStatus) -> Option<String> {
     let code = || status.exit_code.map(|code| format!("exit code {code}"));
     let signal = || status.signal.map(|signal| format!("signal {signal}"));
-    let said = || status.error_message.clone().filter(|message| !message.is_empty());
+    let said = || {
+        status
+            .error_message
+            .clone()
+            .filter(|message| !message.is_empty())
+    };
     Some(match status.cause.as_deref()? {
         "exit" => code().or_else(said)?,
         "signal" => signal().or_else(said)?,
@@ -95,7 +111,10 @@ mod tests {
         assert_eq!(explain(&status, 10_000), "restarting in 3 s, exit code 1");
         assert_eq!(explain(&status, 99_000), "restarting in 1 s, exit code 1");
         status.reason = Some("killed by the load".into());
-        assert_eq!(explain(&status, 10_000), "restarting in 3 s, killed by the load");
+        assert_eq!(
+            explain(&status, 10_000),
+            "restarting in 3 s, killed by the load"
+        );
     }
 
     #[test]

@@ -70,7 +70,9 @@ impl Board {
             since: now,
             tail: VecDeque::new(),
         };
-        Self { rows: services.into_iter().map(row).collect() }
+        Self {
+            rows: services.into_iter().map(row).collect(),
+        }
     }
 
     /// Whether a service is one of these.
@@ -80,12 +82,18 @@ impl Board {
 
     /// Whether a service is one of these, and has not come to rest.
     pub(super) fn is_under_way(&self, name: &str) -> bool {
-        self.rows.iter().any(|row| row.name == name && row.phase != Phase::Settled)
+        self.rows
+            .iter()
+            .any(|row| row.name == name && row.phase != Phase::Settled)
     }
 
     /// The length of the longest name.
     pub(super) fn width(&self) -> usize {
-        self.rows.iter().map(|row| row.name.len()).max().unwrap_or(0)
+        self.rows
+            .iter()
+            .map(|row| row.name.len())
+            .max()
+            .unwrap_or(0)
     }
 
     /// Takes note of an event; says so if it brings a service to rest.
@@ -120,7 +128,8 @@ impl Board {
         let status = progress.status.as_ref()?;
         if !self.has(&status.service_name) {
             // Not in our copy of the hall file, but in the daemon's.
-            self.rows.extend(Self::new(vec![(status.service_name.clone(), Vec::new())], now).rows);
+            self.rows
+                .extend(Self::new(vec![(status.service_name.clone(), Vec::new())], now).rows);
         }
         let row = self.row(&status.service_name)?;
         if failed {
@@ -128,7 +137,9 @@ impl Board {
         }
         match &*status.health {
             "checking" if wait_for_verdict => {
-                row.phase = Phase::Checking { until: now + VERDICT };
+                row.phase = Phase::Checking {
+                    until: now + VERDICT,
+                };
                 None
             }
             "healthy" => Some(row.settle(Ok("healthy"), now)),
@@ -140,7 +151,8 @@ impl Board {
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Settled> {
         let overdue = |row: &Row| matches!(row.phase, Phase::Checking { until } if until <= now);
         let rows = self.rows.iter_mut().filter(|row| overdue(row));
-        rows.map(|row| row.settle(Ok("running, health not known yet"), now)).collect()
+        rows.map(|row| row.settle(Ok("running, health not known yet"), now))
+            .collect()
     }
 
     /// Keeps the last lines of those that are under way.
@@ -156,8 +168,12 @@ impl Board {
     /// Those that are under way, in the order of the hall file.
     pub(super) fn under_way(&self) -> Vec<UnderWay<'_>> {
         let rows = self.rows.iter().filter(|row| row.phase != Phase::Settled);
-        let doing = |row| UnderWay { name: &row.name, doing: self.doing(row), since: row.since };
-        rows.map(doing).collect()
+        rows.map(|row| UnderWay {
+            name: &row.name,
+            doing: self.doing(row),
+            since: row.since,
+        })
+        .collect()
     }
 
     fn doing(&self, row: &Row) -> String {
@@ -191,7 +207,11 @@ impl Row {
             name: self.name.clone(),
             outcome: outcome.map(str::to_owned).map_err(str::to_owned),
             took: now.saturating_duration_since(self.since),
-            tail: if outcome.is_err() { tail.into_iter().rev().collect() } else { Vec::new() },
+            tail: if outcome.is_err() {
+                tail.into_iter().rev().collect()
+            } else {
+                Vec::new()
+            },
         }
     }
 }
@@ -203,22 +223,45 @@ mod tests {
     use super::*;
 
     fn board(now: Instant) -> Board {
-        Board::new(vec![("freki".into(), vec![]), ("thor".into(), vec!["freki".into()])], now)
+        Board::new(
+            vec![
+                ("freki".into(), vec![]),
+                ("thor".into(), vec!["freki".into()]),
+            ],
+            now,
+        )
     }
 
     fn event(kind: &str, name: &str) -> Event {
-        Event { kind: kind.into(), service_name: name.into(), ..Event::default() }
+        Event {
+            kind: kind.into(),
+            service_name: name.into(),
+            ..Event::default()
+        }
     }
 
     fn answer(name: &str, health: &str, error: &str) -> BringUpProgress {
         let (service_name, health) = (name.to_owned(), health.to_owned());
         let state = "running".to_owned();
-        let status = Some(ServiceStatus { service_name, state, health, ..Default::default() });
-        BringUpProgress { status, error: error.into(), error_reason: String::new() }
+        let status = Some(ServiceStatus {
+            service_name,
+            state,
+            health,
+            ..Default::default()
+        });
+        BringUpProgress {
+            status,
+            error: error.into(),
+            error_reason: String::new(),
+        }
     }
 
     fn doing(board: &Board) -> Vec<String> {
-        board.under_way().iter().map(|row| format!("{} {}", row.name, row.doing)).collect()
+        board
+            .under_way()
+            .iter()
+            .map(|row| format!("{} {}", row.name, row.doing))
+            .collect()
     }
 
     #[test]
@@ -230,13 +273,19 @@ mod tests {
         board.event(&event("service.started", "freki"), now);
         assert_eq!(doing(&board)[0], "freki started, not ready yet");
 
-        assert_eq!(board.progress(&answer("freki", "checking", ""), false, true, now), None);
+        assert_eq!(
+            board.progress(&answer("freki", "checking", ""), false, true, now),
+            None
+        );
         assert_eq!(doing(&board)[0], "freki checking health");
         let mut healthy = event("health.changed", "freki");
         healthy.new_status = Some("healthy".into());
         let later = now + Duration::from_secs(2);
         let settled = board.event(&healthy, later).expect("settles");
-        assert_eq!((settled.outcome, settled.took), (Ok("healthy".into()), later - now));
+        assert_eq!(
+            (settled.outcome, settled.took),
+            (Ok("healthy".into()), later - now)
+        );
         assert_eq!(doing(&board), ["thor waiting"]);
     }
 
@@ -261,7 +310,11 @@ mod tests {
         board.progress(&answer("freki", "checking", ""), false, true, now);
         assert_eq!(board.overdue(now), []);
         assert_eq!(board.overdue(now + VERDICT).len(), 1);
-        assert!(board.progress(&answer("thor", "checking", ""), false, false, now).is_some());
+        assert!(
+            board
+                .progress(&answer("thor", "checking", ""), false, false, now)
+                .is_some()
+        );
         assert_eq!(doing(&board), Vec::<String>::new());
     }
 
@@ -273,7 +326,9 @@ mod tests {
         board.progress(&answer("thor", "healthy", ""), false, true, now);
         board.event(&event("service.stopping", "thor"), now);
         assert_eq!(doing(&board), ["thor stopping"]);
-        let settled = board.event(&event("service.stopped", "thor"), now).expect("settles");
+        let settled = board
+            .event(&event("service.stopped", "thor"), now)
+            .expect("settles");
         assert_eq!(settled.outcome, Ok("stopped".into()));
     }
 }

@@ -23,7 +23,10 @@ pub(super) async fn spawn(hall: &Hall) -> Result<Client, CliError> {
     let mut child = launch(hall, &log).map_err(CliError::Detach)?;
     loop {
         if let Some(status) = child.try_wait().map_err(CliError::Detach)? {
-            return Err(CliError::DetachedEnded { status, said: tail(&log) });
+            return Err(CliError::DetachedEnded {
+                status,
+                said: tail(&log),
+            });
         }
         match Client::connect(&hall.socket).await.map_err(CliError::from) {
             Ok(client) => return Ok(client),

@@ -8,11 +8,11 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt as _};
+use gladsheim_core::ServiceDefinition;
 use gladsheim_proto::{
     Client,
     v1::{BringUpProgress, BringUpRequest, Event, LogLine, StreamLogsRequest, WatchEventsRequest},
 };
-use gladsheim_core::ServiceDefinition;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -89,11 +89,20 @@ impl Window {
         let refused = |status| CliError::of_status(None, status);
         let since_ms = now_unix_ms();
         // Looking begins before anything is asked for, so that nothing is missed.
-        let request = WatchEventsRequest { follow: true, ..WatchEventsRequest::default() };
+        let request = WatchEventsRequest {
+            follow: true,
+            ..WatchEventsRequest::default()
+        };
         let mut events = client.watch_events(request).await.map_err(refused)?;
-        let request = StreamLogsRequest { last: Some(0), follow: true, ..Default::default() };
+        let request = StreamLogsRequest {
+            last: Some(0),
+            follow: true,
+            ..Default::default()
+        };
         let mut lines = Some(client.stream_logs(request).await.map_err(refused)?);
-        let request = BringUpRequest { service_names: self.names.clone() };
+        let request = BringUpRequest {
+            service_names: self.names.clone(),
+        };
         let mut progress = Some(client.bring_up(request).await.map_err(refused)?);
         let mut stop = std::pin::pin!(asked_to_stop(&mode));
         let mut turns = interval(TURN);
@@ -129,7 +138,8 @@ impl Window {
                 }
                 _ = turns.tick(), if self.rows => self.turn(stopping)?,
             }
-            if progress.is_none() && !stopping && (!self.rows || self.board.under_way().is_empty()) {
+            if progress.is_none() && !stopping && (!self.rows || self.board.under_way().is_empty())
+            {
                 if let Mode::UntilUp = mode {
                     self.release()?;
                     return Ok(self.first_failure.unwrap_or(ExitCode::SUCCESS));
@@ -145,8 +155,12 @@ impl Window {
     fn progress(&mut self, progress: &BringUpProgress, mode: &Mode) -> Result<(), CliError> {
         let failure = CliError::of_progress(progress);
         let wait_for_verdict = self.rows && !matches!(mode, Mode::UntilUp);
-        let settled =
-            self.board.progress(progress, failure.is_some(), wait_for_verdict, Instant::now());
+        let settled = self.board.progress(
+            progress,
+            failure.is_some(),
+            wait_for_verdict,
+            Instant::now(),
+        );
         if let Some(failure) = &failure {
             self.first_failure.get_or_insert(ExitCode::FAILURE);
             if !self.rows {
@@ -182,7 +196,9 @@ impl Window {
             return Ok(());
         }
         self.board.line(&line.service_name, &line.line);
-        let line = self.prefixer.line(&line.service_name, &line.line, self.output);
+        let line = self
+            .prefixer
+            .line(&line.service_name, &line.line, self.output);
         self.scroll(line)
     }
 
@@ -211,7 +227,11 @@ impl Window {
 
     /// The spinners turn. While services stop, what they say scrolls on above the rows.
     fn turn(&mut self, stopping: bool) -> Result<(), CliError> {
-        let mut lines = if stopping { std::mem::take(&mut self.held) } else { Vec::new() };
+        let mut lines = if stopping {
+            std::mem::take(&mut self.held)
+        } else {
+            Vec::new()
+        };
         for settled in self.board.overdue(Instant::now()) {
             lines.extend(self.rest(&settled));
         }
@@ -263,7 +283,12 @@ impl Window {
         let mark = self.output.paint(style, mark);
         let text = self.output.paint(style, text);
         let mut lines = vec![format!("{mark} {:<width$}  {text}  {took}", settled.name)];
-        lines.extend(settled.tail.iter().map(|line| format!("  {:width$}  {line}", "|")));
+        lines.extend(
+            settled
+                .tail
+                .iter()
+                .map(|line| format!("  {:width$}  {line}", "|")),
+        );
         lines
     }
 
@@ -289,7 +314,11 @@ impl Window {
 /// Services that will be brought up, with what each depends on, in the order of the hall file.
 fn concerned(hall: &Hall, names: &[String]) -> Vec<(String, Vec<String>)> {
     let needs = |service: &ServiceDefinition| -> Vec<String> {
-        service.depends_on.iter().map(|dependency| dependency.service_name.clone()).collect()
+        service
+            .depends_on
+            .iter()
+            .map(|dependency| dependency.service_name.clone())
+            .collect()
     };
     let services = &hall.config.services;
     let wanted = |service: &&ServiceDefinition| match names {
@@ -304,8 +333,12 @@ fn concerned(hall: &Hall, names: &[String]) -> Vec<(String, Vec<String>)> {
             pending.extend(services.iter().filter(|other| needs.contains(&other.name)));
         }
     }
-    let concerned = services.iter().filter(|service| concerned.contains(&*service.name));
-    concerned.map(|service| (service.name.clone(), needs(service))).collect()
+    let concerned = services
+        .iter()
+        .filter(|service| concerned.contains(&*service.name));
+    concerned
+        .map(|service| (service.name.clone(), needs(service)))
+        .collect()
 }
 
 /// When the person at the terminal has had enough; never where that is none of our business.
