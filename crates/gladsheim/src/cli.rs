@@ -6,6 +6,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::demo::DemoArgs;
+
 use self::value::{duration, pair, percent, size};
 
 /// Supervises the services of one machine
@@ -67,6 +69,9 @@ pub(crate) enum Command {
     Check,
     /// Print the version
     Version,
+    /// Play a part of the demo hall
+    #[command(hide = true)]
+    Demo(DemoArgs),
 }
 
 /// What a daemon is asked.

@@ -46,6 +46,7 @@ fn run(cli: Cli, output: Output) -> Result<ExitCode, CliError> {
         Command::Daemon(args) => daemon(&args, &global),
         Command::Ask(ask) => runtime()?.block_on(client::ask(ask, &global, output)),
         Command::Check => client::check(&global, output),
+        Command::Demo(args) => Ok(demo::run(&args)),
         Command::Version => {
             output.version()?;
             Ok(ExitCode::SUCCESS)
