@@ -8,6 +8,7 @@
 //! sees that a stop has begun, and its own end, for whatever reason, begins one.
 
 mod board;
+mod daemon_log;
 mod detach;
 mod screen;
 mod window;
@@ -58,6 +59,7 @@ async fn serving(hall: &Hall) -> Result<Option<Client>, CliError> {
 
 /// Runs the daemon in this process until it is asked to end.
 fn run_here(hall: Hall, runtime: &Runtime, window: Window) -> Result<ExitCode, CliError> {
+    daemon_log::take(&hall);
     let (ready, is_ready) = oneshot::channel();
     let stop = CancellationToken::new();
     let options = DaemonOptions {

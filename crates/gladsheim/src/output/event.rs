@@ -1,9 +1,11 @@
 //! Events of the bus: objects for programs, lines for people.
 
+use std::time::Duration;
+
 use gladsheim_proto::v1::Event;
 use serde::Serialize;
 
-use super::{Output, Style, rfc3339};
+use super::{Output, Style, rfc3339, span};
 
 /// The JSON of one event; what does not belong to its kind is left out.
 #[derive(Debug, Serialize)]
@@ -91,19 +93,29 @@ pub(crate) fn line(event: &Event, output: Output) -> String {
 
 /// What happened to whom, for `up`; none where another event says the same.
 pub(crate) fn sentence(event: &Event) -> Option<String> {
-    let (subject, verb) = event.kind.split_once('.')?;
-    let verb = match (subject, verb) {
-        ("service", "exited") => return None,
-        ("health", _) => event.new_status.clone()?,
-        ("service" | "hall", verb) => verb.replace('_', " "),
-        (subject, verb) => format!("{subject} {verb}"),
-    };
     let who = match &*event.service_name {
         "" => "hall",
         name => name,
     };
+    let verb = match event.kind.split_once('.')? {
+        ("service", "exited") => return None,
+        ("service", "restarting") => match event.next_attempt_at_unix_ms {
+            Some(at) => {
+                let wait = u64::try_from(at.saturating_sub(event.at_unix_ms)).unwrap_or(0);
+                format!("restarting in {}", span(Duration::from_millis(wait)))
+            }
+            None => "restarting".to_owned(),
+        },
+        ("service" | "hall", verb) => verb.replace('_', " "),
+        // A service that does not run has no health, and nobody expects it to.
+        ("health", _) => {
+            let verdict = event.new_status.as_deref()?;
+            return (verdict != "unknown").then(|| format!("{who}: {verdict}"));
+        }
+        (subject, verb) => format!("{subject} {verb}"),
+    };
     Some(match details(event) {
-        details if details.is_empty() || details == verb => format!("{who}: {verb}"),
+        details if details.is_empty() => format!("{who}: {verb}"),
         details => format!("{who}: {verb} ({details})"),
     })
 }
@@ -153,6 +165,12 @@ mod tests {
         assert_eq!(
             sentence(&event).as_deref(),
             Some("loki: crashed (exit code 1)")
+        );
+        event.kind = "service.restarting".into();
+        event.next_attempt_at_unix_ms = Some(1500);
+        assert_eq!(
+            sentence(&event).as_deref(),
+            Some("loki: restarting in 1.5 s (exit code 1)")
         );
         event.kind = "service.exited".into();
         assert_eq!(sentence(&event), None);

@@ -1,8 +1,7 @@
 //! A daemon in the background.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -10,6 +9,7 @@ use std::{
 
 use gladsheim_proto::Client;
 
+use super::daemon_log;
 use crate::{client::CliError, hall::Hall};
 
 /// How often to look whether it listens yet.
@@ -19,8 +19,8 @@ const TAIL_BYTES: usize = 2000;
 
 /// Starts it, and returns once it answers. It goes on whatever becomes of us.
 pub(super) async fn spawn(hall: &Hall) -> Result<Client, CliError> {
-    let log = hall.state_dir.join("daemon.log");
-    let mut child = launch(hall, &log).map_err(CliError::Detach)?;
+    let log = daemon_log::path(hall);
+    let mut child = launch(hall).map_err(CliError::Detach)?;
     loop {
         if let Some(status) = child.try_wait().map_err(CliError::Detach)? {
             return Err(CliError::DetachedEnded {
@@ -36,9 +36,7 @@ pub(super) async fn spawn(hall: &Hall) -> Result<Client, CliError> {
     }
 }
 
-fn launch(hall: &Hall, log: &Path) -> io::Result<Child> {
-    fs::create_dir_all(&hall.state_dir)?;
-    let log = File::create(log)?;
+fn launch(hall: &Hall) -> io::Result<Child> {
     Command::new("/proc/self/exe")
         .arg("--hall")
         .arg(&hall.file)
@@ -47,7 +45,7 @@ fn launch(hall: &Hall, log: &Path) -> io::Result<Child> {
         .args(["daemon", "--detached"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log)
+        .stderr(daemon_log::open(hall)?)
         .spawn()
 }
 

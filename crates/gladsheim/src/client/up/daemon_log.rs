@@ -1,0 +1,38 @@
+//! Where a daemon writes its log whose standard error is not for it to write to.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::PathBuf,
+    sync::Mutex,
+};
+
+use crate::hall::Hall;
+
+/// `daemon.log` in the state folder.
+pub(super) fn path(hall: &Hall) -> PathBuf {
+    hall.state_dir.join("daemon.log")
+}
+
+/// Opens it for appending: two daemons may quarrel over one state folder, and both are heard.
+pub(super) fn open(hall: &Hall) -> io::Result<File> {
+    fs::create_dir_all(&hall.state_dir)?;
+    File::options().append(true).create(true).open(path(hall))
+}
+
+/// Sends the log of this process there: the terminal belongs to the window.
+pub(super) fn take(hall: &Hall) {
+    let Ok(file) = open(hall) else {
+        // The daemon is about to fail for the same reason, and says so better.
+        return;
+    };
+    let taken = tracing_subscriber::fmt()
+        .with_writer(Mutex::new(file))
+        .with_ansi(false)
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO)
+        .try_init();
+    if let Err(error) = taken {
+        tracing::debug!(%error, "the log goes where it went before");
+    }
+}
