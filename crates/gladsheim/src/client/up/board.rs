@@ -37,8 +37,22 @@ enum Phase {
     Starting,
     Started,
     Checking { until: Instant },
-    Settled,
     Stopping,
+    Up,
+    Failed,
+}
+
+impl Phase {
+    fn is_settled(self) -> bool {
+        match self {
+            Self::Up | Self::Failed => true,
+            Self::Waiting
+            | Self::Starting
+            | Self::Started
+            | Self::Checking { .. }
+            | Self::Stopping => false,
+        }
+    }
 }
 
 /// A service that has come to rest.
@@ -84,7 +98,14 @@ impl Board {
     pub(super) fn is_under_way(&self, name: &str) -> bool {
         self.rows
             .iter()
-            .any(|row| row.name == name && row.phase != Phase::Settled)
+            .any(|row| row.name == name && !row.phase.is_settled())
+    }
+
+    /// Whether a service is one of these, and has come to rest well.
+    pub(super) fn is_up(&self, name: &str) -> bool {
+        self.rows
+            .iter()
+            .any(|row| row.name == name && row.phase == Phase::Up)
     }
 
     /// The length of the longest name.
@@ -133,7 +154,11 @@ impl Board {
         }
         let row = self.row(&status.service_name)?;
         if failed {
-            return Some(row.settle(Err(&progress.error), now));
+            // The row has the name already, and little room.
+            let reason = status.reason.as_deref().or(status.error_message.as_deref());
+            let prefix = format!("Process spawn failed: {}: ", status.service_name);
+            let reason = reason.map(|reason| reason.strip_prefix(&prefix).unwrap_or(reason));
+            return Some(row.settle(Err(reason.unwrap_or(&progress.error)), now));
         }
         match &*status.health {
             "checking" if wait_for_verdict => {
@@ -147,6 +172,13 @@ impl Board {
         }
     }
 
+    /// Whether everything but a first verdict about health is there, for some.
+    pub(super) fn waits_for_verdicts(&self) -> bool {
+        self.rows
+            .iter()
+            .any(|row| matches!(row.phase, Phase::Checking { .. }))
+    }
+
     /// Services whose first verdict has been waited for long enough.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Settled> {
         let overdue = |row: &Row| matches!(row.phase, Phase::Checking { until } if until <= now);
@@ -158,7 +190,7 @@ impl Board {
     /// Keeps the last lines of those that are under way.
     pub(super) fn line(&mut self, name: &str, line: &str) {
         if let Some(row) = self.row(name)
-            && row.phase != Phase::Settled
+            && !row.phase.is_settled()
         {
             row.tail.truncate(TAIL_LINES - 1);
             row.tail.push_front(line.to_owned());
@@ -167,7 +199,7 @@ impl Board {
 
     /// Those that are under way, in the order of the hall file.
     pub(super) fn under_way(&self) -> Vec<UnderWay<'_>> {
-        let rows = self.rows.iter().filter(|row| row.phase != Phase::Settled);
+        let rows = self.rows.iter().filter(|row| !row.phase.is_settled());
         rows.map(|row| UnderWay {
             name: &row.name,
             doing: self.doing(row),
@@ -188,7 +220,8 @@ impl Board {
             Phase::Starting => "starting",
             Phase::Started => "started, not ready yet",
             Phase::Checking { .. } => "checking health",
-            Phase::Settled => "settled",
+            Phase::Up => "up",
+            Phase::Failed => "failed",
             Phase::Stopping => "stopping",
         };
         text.to_owned()
@@ -201,7 +234,11 @@ impl Board {
 
 impl Row {
     fn settle(&mut self, outcome: Result<&str, &str>, now: Instant) -> Settled {
-        self.phase = Phase::Settled;
+        self.phase = if outcome.is_ok() {
+            Phase::Up
+        } else {
+            Phase::Failed
+        };
         let tail = std::mem::take(&mut self.tail);
         Settled {
             name: self.name.clone(),

@@ -108,12 +108,15 @@ impl Window {
         let mut turns = interval(TURN);
         turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut stopping = false;
+        let until_up = matches!(mode, Mode::UntilUp);
 
         loop {
             tokio::select! {
                 Some(answer) = next(&mut progress) => match answer {
-                    Some(answer) => self.progress(&answer.map_err(refused)?, &mode)?,
-                    None => progress = None,
+                    Some(Ok(answer)) => self.progress(&answer, self.rows && !until_up)?,
+                    // A stop overtakes what is still being brought up.
+                    Some(Err(status)) if !stopping => return Err(refused(status)),
+                    Some(Err(_)) | None => progress = None,
                 },
                 event = events.next() => match event {
                     Some(Ok(event)) if event.at_unix_ms < since_ms => {}
@@ -136,31 +139,26 @@ impl Window {
                     self.say("stopping all services; Ctrl-C once more kills them")?;
                     self.rows = self.output.terminal && self.output.format == Format::Table;
                 }
-                _ = turns.tick(), if self.rows => self.turn(stopping)?,
-            }
-            if progress.is_none() && !stopping && (!self.rows || self.board.under_way().is_empty())
-            {
-                if let Mode::UntilUp = mode {
-                    self.release()?;
-                    return Ok(self.first_failure.unwrap_or(ExitCode::SUCCESS));
-                }
-                if self.rows {
-                    self.release()?;
+                // Rows are left at a turn only: by then the events have caught up with the answers.
+                _ = turns.tick(), if self.rows || until_up => {
+                    self.turn(stopping)?;
+                    if progress.is_none() && !stopping && !self.board.waits_for_verdicts() {
+                        self.release()?;
+                        if until_up {
+                            return Ok(self.first_failure.unwrap_or(ExitCode::SUCCESS));
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// BringUp has answered for one service.
-    fn progress(&mut self, progress: &BringUpProgress, mode: &Mode) -> Result<(), CliError> {
+    /// BringUp has answered for one service; with `verdict` it is up only once its health is known.
+    fn progress(&mut self, progress: &BringUpProgress, verdict: bool) -> Result<(), CliError> {
         let failure = CliError::of_progress(progress);
-        let wait_for_verdict = self.rows && !matches!(mode, Mode::UntilUp);
-        let settled = self.board.progress(
-            progress,
-            failure.is_some(),
-            wait_for_verdict,
-            Instant::now(),
-        );
+        let settled = self
+            .board
+            .progress(progress, failure.is_some(), verdict, Instant::now());
         if let Some(failure) = &failure {
             self.first_failure.get_or_insert(ExitCode::FAILURE);
             if !self.rows {
@@ -178,14 +176,21 @@ impl Window {
         if !self.concerns(&event.service_name) {
             return Ok(());
         }
-        let shown_as_row = settled.is_some() || self.board.is_under_way(&event.service_name);
-        if !(self.rows && shown_as_row)
-            && let Some(sentence) = event::sentence(event)
-        {
+        let sentence = event::sentence(event).filter(|_| settled.is_none() && self.is_news(event));
+        if let Some(sentence) = sentence {
             let line = self.output.paint(event::style(event), &sentence);
             self.scroll(line)?;
         }
         self.settled(settled)
+    }
+
+    /// Whether an event says what no row says.
+    fn is_news(&self, event: &Event) -> bool {
+        if !self.rows || event.service_name.is_empty() {
+            return true;
+        }
+        let is_bad = matches!(event::style(event), Style::Bad | Style::Busy);
+        is_bad && self.board.is_up(&event.service_name)
     }
 
     fn line(&mut self, line: &LogLine) -> Result<(), CliError> {
