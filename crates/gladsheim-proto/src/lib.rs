@@ -25,3 +25,8 @@ pub mod v1 {
 
 /// The compiled `gladsheim.v1` and what it imports, as an encoded `FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/gladsheim.v1.bin");
+
+// The page of the crate is compiled, so that its example stays true.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,6 +2,8 @@
 //!
 //! The real binary runs, and the daemon of [`fake`] answers it over a real socket.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 mod fake;
 
 use std::process::{Command, Output};

@@ -154,11 +154,8 @@ impl Board {
         }
         let row = self.row(&status.service_name)?;
         if failed {
-            // The row has the name already, and little room.
-            let reason = status.reason.as_deref().or(status.error_message.as_deref());
-            let prefix = format!("Process spawn failed: {}: ", status.service_name);
-            let reason = reason.map(|reason| reason.strip_prefix(&prefix).unwrap_or(reason));
-            return Some(row.settle(Err(reason.unwrap_or(&progress.error)), now));
+            let reason = short(&status.service_name, &progress.error);
+            return Some(row.settle(Err(reason), now));
         }
         match &*status.health {
             "checking" if wait_for_verdict => {
@@ -253,6 +250,14 @@ impl Row {
     }
 }
 
+/// The part of an error that follows the service's name: the row has the name already, and little room.
+fn short<'a>(name: &str, error: &'a str) -> &'a str {
+    let at_name = error.split_once(&format!("{name}: ")).map(|(_, rest)| rest);
+    at_name
+        .or_else(|| error.strip_prefix(&format!("Service {name} was not started: ")))
+        .unwrap_or(error)
+}
+
 #[cfg(test)]
 mod tests {
     use gladsheim_proto::v1::ServiceStatus;
@@ -338,6 +343,20 @@ mod tests {
         assert_eq!(settled.outcome, Err("exit code 1".into()));
         assert_eq!(settled.tail.first().map(String::as_str), Some("20"));
         assert_eq!(settled.tail.last().map(String::as_str), Some("29"));
+    }
+
+    #[test]
+    fn a_row_does_not_say_its_name_twice() {
+        for (error, text) in [
+            ("Process spawn failed: thor: exec: ENOENT", "exec: ENOENT"),
+            (
+                "Service thor was not started: freki has failed",
+                "freki has failed",
+            ),
+            ("no such thing", "no such thing"),
+        ] {
+            assert_eq!(short("thor", error), text);
+        }
     }
 
     #[test]

@@ -232,6 +232,9 @@ impl Window {
 
     /// The spinners turn. While services stop, what they say scrolls on above the rows.
     fn turn(&mut self, stopping: bool) -> Result<(), CliError> {
+        if !self.rows {
+            return Ok(());
+        }
         let mut lines = if stopping {
             std::mem::take(&mut self.held)
         } else {
