@@ -147,7 +147,7 @@ fn error_line(error: &CliError) -> String {
     }
     if let Some(way_out) = error.way_out() {
         line.push_str("; ");
-        line.push_str(&way_out);
+        line.push_str(way_out);
     }
     line.replace('\n', " ") + "\n"
 }
