@@ -25,6 +25,9 @@ use crate::{
 /// Halls of this process without a name of their own.
 static UNNAMED: AtomicU32 = AtomicU32::new(0);
 
+/// How often an old group that comes back is removed.
+const ATTEMPTS: usize = 3;
+
 /// The hall's group, which exists as long as one of its services' groups does.
 #[derive(Debug)]
 pub(crate) struct Hall {
@@ -51,33 +54,45 @@ impl Hall {
         {
             made?;
         }
-        // It was only a trial. What an earlier daemon left below stays, and then the folder does.
+        // It was only a trial. What an earlier daemon left goes as well, as far as nothing runs in it;
+        // what does run stays, and then the folder does.
+        for entry in fs::read_dir(&folder)?.flatten() {
+            if entry.file_type()?.is_dir() {
+                let _ = remove(&entry.path());
+            }
+        }
         let _ = fs::remove_dir(&folder);
         let groups = Mutex::new(0);
         Ok(Arc::new(Self { folder, groups }))
     }
 
-    /// The empty group of a service; whatever still ran in it has been killed.
+    /// The new group of a service; whatever still ran in an old one has been killed.
     pub(crate) async fn open_group(self: &Arc<Self>, service_name: &str) -> io::Result<Group> {
-        // The kernel's own files never end like this.
-        let folder = self.folder.join(format!("{service_name}.service"));
-        let mut group = {
-            let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-            make(&self.folder)?;
-            let new = make(&folder)?;
-            *groups += 1;
-            Group {
-                hall: Arc::clone(self),
-                folder,
-                events: None,
-                new,
+        for _ in 0..ATTEMPTS {
+            let mut group = self.make_group(service_name)?;
+            if group.new {
+                return Ok(group);
             }
-        };
-        if !group.new {
+            // Not to be used again: the kernel kills what is born into a group that was once killed.
             group.kill()?;
             group.gone().await?;
         }
-        Ok(group)
+        Err(ErrorKind::ResourceBusy.into())
+    }
+
+    fn make_group(self: &Arc<Self>, service_name: &str) -> io::Result<Group> {
+        // The kernel's own files never end like this.
+        let folder = self.folder.join(format!("{service_name}.service"));
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        make(&self.folder)?;
+        let new = make(&folder)?;
+        *groups += 1;
+        Ok(Group {
+            hall: Arc::clone(self),
+            folder,
+            events: None,
+            new,
+        })
     }
 }
 

@@ -81,6 +81,8 @@ pub(crate) fn run(plan: &Plan<'_>) -> Result<(u32, Pidfd), (Stage, io::Error)> {
             ptr::read_volatile(&raw const brief.stage),
         )
     };
+    // Without a failure, it came as far as `exec`, or somebody has killed it before.
+    let failure = failure.or((stage != Stage::Exec).then_some(libc::EINTR));
     match failure {
         None => Ok((pid, pidfd)),
         Some(errno) => {

@@ -73,3 +73,8 @@ mod sys;
 
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
+
+/// Compiles the example of the crate page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

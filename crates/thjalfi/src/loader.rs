@@ -114,11 +114,7 @@ impl ServiceLoader {
         service_name: &str,
         options: StartOptions,
     ) -> Result<ServiceProcess, ServiceLoaderError> {
-        let limit = if options.startup_timeout.is_zero() {
-            self.inner.config.startup_timeout
-        } else {
-            options.startup_timeout
-        };
+        let limit = self.inner.startup_limit(&options);
         let run = self.launch(service_name, options).await?;
         match run.ready_within(limit).await {
             Some(ready) => ready.map(|()| run.process),
@@ -245,19 +241,18 @@ impl ServiceLoader {
     ///
     /// # Errors
     ///
-    /// As there; `ServiceNotFound` also where no `log_dir` is configured.
+    /// As there; `Io` also where no `log_dir` is configured.
     pub fn read_log(
         &self,
         service_name: &str,
         query: LogQuery,
     ) -> Result<LogStream, ServiceLoaderError> {
-        match self
-            .inner
-            .path(service_name)
-            .and(self.inner.log(service_name))
-        {
+        if self.inner.path(service_name).is_none() {
+            return Err(ServiceLoaderError::ServiceNotFound(service_name.to_owned()));
+        }
+        match self.inner.log(service_name) {
             Some(log) => Ok(follow::read(log, query, &self.inner.tasks)),
-            None => Err(ServiceLoaderError::ServiceNotFound(service_name.to_owned())),
+            None => Err(std::io::Error::other("output is not captured; set log_dir").into()),
         }
     }
 
@@ -400,7 +395,7 @@ impl Inner {
         };
         let options = Arc::clone(&setting.options);
         if let Some(command) = &options.pre_start {
-            let limit = options.startup_timeout;
+            let limit = self.startup_limit(&options);
             setting
                 .run(service_name, command, limit, &reservation.cancel)
                 .await
@@ -483,6 +478,15 @@ impl Inner {
         }
         self.tasks.spawn(supervisor.run());
         Ok(run)
+    }
+
+    /// Zero, which no start could meet, is the configured time.
+    fn startup_limit(&self, options: &StartOptions) -> Duration {
+        if options.startup_timeout.is_zero() {
+            self.config.startup_timeout
+        } else {
+            options.startup_timeout
+        }
     }
 
     fn refused(&self, service_name: &str, reason: String) -> ServiceLoaderError {

@@ -232,14 +232,28 @@ fn explain(stage: Stage, source: io::Error, spec: &SpawnSpec, program: &Path) ->
         Stage::OomScoreAdj => options
             .oom_score_adj
             .map(|adjustment| adjustment.to_string()),
-        _ => None,
+        Stage::Options
+        | Stage::Open
+        | Stage::User
+        | Stage::Group
+        | Stage::EnvFile
+        | Stage::PreStart
+        | Stage::Output
+        | Stage::Cgroup
+        | Stage::Clone
+        | Stage::Session
+        | Stage::Rlimit
+        | Stage::Capabilities
+        | Stage::NoNewPrivs
+        | Stage::Notify => None,
     };
-    let hint = match (stage, source.kind()) {
-        (Stage::Exec, kind) => exec_hint(kind, program),
-        (Stage::Setuid | Stage::Setgid | Stage::Initgroups, ErrorKind::PermissionDenied) => {
-            Some("only root can switch users")
-        }
-        _ => None,
+    let switch = matches!(stage, Stage::Initgroups | Stage::Setgid | Stage::Setuid);
+    let hint = if stage == Stage::Exec {
+        exec_hint(source.kind(), program)
+    } else if switch && source.kind() == ErrorKind::PermissionDenied {
+        Some("only root can switch users")
+    } else {
+        None
     };
     let error = SpawnError::new(stage, subject, source);
     match hint {

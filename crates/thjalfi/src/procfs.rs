@@ -9,6 +9,8 @@ use nix::time::{ClockId, clock_gettime};
 
 /// Clock ticks per second, as `/proc` counts them on all architectures that Rust knows.
 const TICKS: u64 = 100;
+/// How often a list that changes is read before all processes are looked at instead.
+const READINGS: usize = 8;
 /// Most files in `/proc` fit into one reading of this size.
 const ROOM: usize = 4096;
 
@@ -61,12 +63,30 @@ fn parse(text: &str) -> Option<Stat> {
 }
 
 /// Children of a process, zombies among them.
+///
+/// The kernel may skip a child when the one that it has just told is reaped. That one is then missing
+/// in the next reading, so a list that is read twice is complete.
 pub(crate) fn children(pid: u32) -> io::Result<Vec<u32>> {
+    let mut before = None;
+    for _ in 0..READINGS {
+        let Some(now) = listed_children(pid)? else {
+            break;
+        };
+        if before.as_ref() == Some(&now) {
+            return Ok(now);
+        }
+        before = Some(now);
+    }
+    walk_children(pid)
+}
+
+/// As the kernel lists them; `None` where it does not, or a thread has just ended.
+fn listed_children(pid: u32) -> io::Result<Option<Vec<u32>>> {
     let mut all = Vec::new();
     let folder = format!("/proc/{pid}/task");
     let tasks = match fs::read_dir(&folder) {
         Ok(tasks) => tasks,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(all)),
         Err(error) => return Err(error),
     };
     for task in tasks {
@@ -75,12 +95,11 @@ pub(crate) fn children(pid: u32) -> io::Result<Vec<u32>> {
             task?.file_name().display()
         )) {
             Ok(text) => all.extend(text.split(' ').filter_map(|pid| pid.parse::<u32>().ok())),
-            // A kernel without these files; or the task has ended, and a walk does no harm.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return walk_children(pid),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         }
     }
-    Ok(all)
+    Ok(Some(all))
 }
 
 fn walk_children(parent: u32) -> io::Result<Vec<u32>> {

@@ -2,7 +2,9 @@
 
 use std::{os::unix::process::ExitStatusExt, time::Duration};
 
-use crate::support::{Hall, containments, lives, soon};
+use thjalfi::Containment;
+
+use crate::support::{Hall, containments, lives, script_options, soon};
 
 /// A grandchild that left the session and the group, whose parent is gone, and that ignores SIGTERM.
 const DAEMONISED: &str = r#"
@@ -93,4 +95,37 @@ async fn two_halls_do_not_touch_each_others_services() {
         soon(two.loader.force_kill_service("sh")).await.unwrap();
         assert!(!lives(other));
     }
+}
+
+#[test]
+fn what_an_earlier_daemon_left_in_the_group_is_killed_before_the_next_start() {
+    if !containments().contains(&Containment::Cgroup) {
+        return;
+    }
+    let name = format!("gladsheim-test-{}", std::process::id());
+    let hall = || {
+        Hall::with(|config| {
+            config.containment = Containment::Cgroup;
+            config.cgroup_name = Some(name.clone());
+        })
+    };
+    let run = |stop: bool| {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let pid = runtime.block_on(async {
+            let hall = hall();
+            let options = script_options("trap '' TERM; while :; do sleep 0.01; done");
+            let process = hall.loader.start_service("sh", options).await.unwrap();
+            if stop {
+                soon(hall.loader.force_kill_service("sh")).await.unwrap();
+            }
+            process.pid
+        });
+        // With its runtime, the supervisor is gone as after a SIGKILL of the daemon.
+        drop(runtime);
+        pid
+    };
+    let left = run(false);
+    assert!(lives(left));
+    run(true);
+    assert!(!lives(left));
 }
