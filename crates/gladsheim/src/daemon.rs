@@ -33,6 +33,7 @@ mod error;
 mod grpc;
 mod health;
 mod notify;
+mod record;
 mod server;
 mod signal;
 mod socket;
@@ -40,7 +41,7 @@ mod state;
 mod telemetry;
 
 /// How long calls under way may take to end once all services are stopped.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(2);
 /// While services are brought up, the daemon's own supervisor is asked this often for more patience.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -103,6 +104,7 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     let ControlSocket { listener, file } = ControlSocket::bind(&hall.socket).await?;
     let gladsheim = Gladsheim::new(hall.config.clone());
     gladsheim.start().await?;
+    tasks.spawn(record::run(gladsheim.events_since(0), stopped.clone()));
     let mut server = tasks.spawn(server::serve(
         listener,
         grpc::Service {
@@ -135,13 +137,17 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     stopped.cancel();
     let served = match ended_early {
         Some(ended) => Some(ended),
-        None => timeout(DRAIN, server).await.ok(),
+        None => timeout(DRAIN, &mut server).await.ok(),
     };
     match served {
         Some(ended) => ended.map_err(DaemonError::Task)??,
-        None => tracing::warn!("calls that did not end in time were cut off"),
+        None => {
+            tracing::warn!("calls that did not end in time were cut off");
+            server.abort();
+        }
     }
     tasks.close();
+    tasks.wait().await;
     shut_down?;
     tracing::info!("the hall is closed");
     Ok(())
@@ -182,9 +188,8 @@ async fn bring_up(gladsheim: &Gladsheim, notifier: &Notifier) {
                 Some(BringUpProgress { service_name, result: Err(error) }) => {
                     tracing::error!(service = service_name, %error, "not started");
                 }
-                Some(BringUpProgress { service_name, result: Ok(_) }) => {
-                    tracing::info!(service = service_name, "started");
-                }
+                // The bus has told it.
+                Some(BringUpProgress { result: Ok(_), .. }) => {}
                 None => return,
             },
             _ = patience.tick() => {

@@ -124,14 +124,20 @@ async fn generic_health_clients_see_the_daemon_and_each_service() {
 #[tokio::test]
 async fn a_health_watch_tells_each_change_and_ends_with_the_daemon() {
     let hall = TestDaemon::start(&by_hand("thor"));
+    // By the wire, since running a command would block the thread that drives this client.
+    let client = Client::connect(&hall.socket()).await.unwrap();
     let mut health = HealthClient::new(channel(&hall).await);
     let request = HealthCheckRequest { service: thor() };
     let mut statuses = health.watch(request).await.unwrap().into_inner();
     let mut next = async || Some(statuses.next().await?.unwrap().status());
     assert_eq!(next().await, Some(ServingStatus::NotServing));
-    hall.cli(["start", "thor"]).expect_code(0);
+    let start = v1::StartServiceRequest {
+        service_name: thor(),
+        ..Default::default()
+    };
+    client.start_service(start).await.unwrap();
     assert_eq!(next().await, Some(ServingStatus::Serving));
-    hall.cli(["shutdown"]).expect_code(0);
+    client.shutdown(v1::ShutdownRequest {}).await.unwrap();
     assert_eq!(next().await, Some(ServingStatus::NotServing));
     assert_eq!(next().await, None);
 }

@@ -1,5 +1,7 @@
 //! The daemon ends: by a command, by signals, in a hurry; and leaves nothing behind.
 
+use std::{io::Write as _, os::unix::net::UnixStream};
+
 use gladsheim_tests::{TestDaemon, service, wait_until};
 use nix::sys::signal::Signal;
 
@@ -85,6 +87,31 @@ fn a_slow_start_does_not_hold_up_the_shutdown() {
     hall.signal(Signal::SIGTERM);
     assert!(hall.wait().success());
     assert_nothing_is_left(&hall);
+}
+
+#[test]
+fn clients_that_say_nothing_do_not_hold_up_the_shutdown() {
+    let mut hall = TestDaemon::start(&pair());
+    let _silent = UnixStream::connect(hall.socket()).unwrap();
+    let mut stalled = UnixStream::connect(hall.socket()).unwrap();
+    // The beginning of HTTP/2, and then nothing.
+    stalled
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .unwrap();
+    hall.cli(["shutdown"]).expect_code(0);
+    assert!(hall.wait().success());
+    assert_nothing_is_left(&hall);
+}
+
+#[test]
+fn sighup_ends_nothing() {
+    let hall = TestDaemon::start(&pair());
+    let before = hall.wait_for_state("thor", "running");
+    hall.signal(Signal::SIGHUP);
+    wait_until("a line about it", || {
+        hall.log().contains("SIGHUP").then_some(())
+    });
+    assert_eq!(hall.status("thor")["process_id"], before["process_id"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use gladsheim_core::{
     BringUpProgress, Event, EventKind, ServiceEvent, ServiceStatus, StartOverrides, StopOptions,
-    byggvir::{LimitViolation, ResourceLimits, ResourceUsage, SystemResourceUsage},
+    byggvir::{LimitViolation, ResourceLimits, ResourceUsage, SystemResourceUsage, ViolationType},
     roskva::{HealthCheckStrategy, ServiceHealth},
     skirnir::{Cause, ServiceStatistics},
     thjalfi::LogLine,
@@ -273,13 +273,22 @@ fn limit_event(violation: &LimitViolation, message: &mut v1::Event) {
     message.violation = Some(violation.violation_type.as_str().to_owned());
     message.memory_bytes = Some(violation.current_usage.memory_bytes);
     message.cpu_percent = Some(violation.current_usage.cpu_percent);
-    message.message = format!(
-        "{:.1} MiB of {:.1} MiB, CPU {:.1} % of {:.1} %",
-        violation.current_usage.memory_mb(),
-        violation.limits.max_memory_mb(),
-        violation.current_usage.cpu_percent,
-        violation.limits.max_cpu_percent,
-    );
+    let (usage, limits) = (&violation.current_usage, &violation.limits);
+    message.message = match violation.violation_type {
+        ViolationType::MemoryExceeded | ViolationType::MemoryWarning => {
+            format!(
+                "memory {:.1} MiB of {:.1} MiB",
+                usage.memory_mb(),
+                limits.max_memory_mb()
+            )
+        }
+        ViolationType::CpuExceeded | ViolationType::CpuWarning => {
+            format!(
+                "CPU {:.1} % of {:.1} %",
+                usage.cpu_percent, limits.max_cpu_percent
+            )
+        }
+    };
 }
 
 #[cfg(test)]
