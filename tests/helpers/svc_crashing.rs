@@ -1,6 +1,11 @@
 //! Ends by itself: with `--code N` (default 1) or by `--signal NAME`; at once, `--after-ms N`, or with
 //! `--on-user1` when SIGUSR1 comes; with `--runs N` only in its first N runs, counted by `--starts FILE`.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a helper that cannot play its part says so and ends"
+)]
+
 use std::{process::exit, thread::sleep, time::Duration};
 
 use gladsheim_tests::helper::{Requests, announce, flag, number, option, run_number, say};

@@ -2,6 +2,11 @@
 //!
 //! Forking twice by `exec` of itself: leader, `middle` (which ends at once), `grandchild`.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a helper that cannot play its part says so and ends"
+)]
+
 use std::{
     env,
     process::{Command, Stdio},

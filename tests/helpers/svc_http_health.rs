@@ -1,6 +1,11 @@
 //! An HTTP server on `--port N` whose answer is what the file `--control FILE` says at that moment:
 //! `ok` (also without a file), `fail`, `redirect`, `hang`, `close` or `flood`.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a helper that cannot play its part says so and ends"
+)]
+
 use std::{
     fs,
     io::{Read as _, Write as _},

@@ -1,5 +1,10 @@
 //! Holds `--mib N` of memory; with `--on-user1`, only once SIGUSR1 has come.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a helper that cannot play its part says so and ends"
+)]
+
 use std::hint::black_box;
 
 use gladsheim_tests::helper::{Requests, announce, flag, number};

@@ -10,7 +10,7 @@ use std::{
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// Name of the environment variable that marks all processes of one daemon under test.
-pub const MARKER: &str = "GLADSHEIM_TEST";
+pub(crate) const MARKER: &str = "GLADSHEIM_TEST";
 
 /// A process that was found by its marker or its working folder.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Process {
 /// All living processes that carry `marker` or whose working folder is `folder` or lies in it.
 ///
 /// Some programs (nginx) overwrite their environment, others change their folder; hardly any does both.
-pub fn processes(marker: &str, folder: &Path) -> Vec<Process> {
+pub(crate) fn processes(marker: &str, folder: &Path) -> Vec<Process> {
     let entries = fs::read_dir("/proc").expect("/proc is mounted");
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
