@@ -47,6 +47,7 @@ mod capability;
 mod cgroup;
 mod command;
 mod config;
+mod contract;
 mod env;
 mod error;
 mod event;

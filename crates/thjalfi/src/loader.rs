@@ -8,14 +8,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Authorizer, Heimdall, LogQuery, LogStream, OsSpawner, ProcessEvent, ProcessSpawner, Readiness,
-    ServiceLoaderApi, ServiceLoaderConfig, ServiceLoaderError, ServiceProcess, Signal,
-    StartOptions,
+    ServiceLoaderConfig, ServiceLoaderError, ServiceProcess, Signal, StartOptions,
     actor::{OnTimeout, StopOutcome, Supervisor},
     authorize::{AuthorizeError, StartRequest},
     command::{AfterStop, Setting, Spawner},
@@ -104,7 +102,7 @@ impl ServiceLoader {
         }
     }
 
-    /// As [`ServiceLoaderApi::start_service`].
+    /// As [`ServiceLoaderApi::start_service`](crate::ServiceLoaderApi::start_service).
     ///
     /// # Errors
     ///
@@ -127,7 +125,7 @@ impl ServiceLoader {
         }
     }
 
-    /// As [`ServiceLoaderApi::launch_service`].
+    /// As [`ServiceLoaderApi::launch_service`](crate::ServiceLoaderApi::launch_service).
     ///
     /// # Errors
     ///
@@ -140,7 +138,7 @@ impl ServiceLoader {
         Ok(self.launch(service_name, options).await?.process)
     }
 
-    /// As [`ServiceLoaderApi::stop_service`].
+    /// As [`ServiceLoaderApi::stop_service`](crate::ServiceLoaderApi::stop_service).
     ///
     /// # Errors
     ///
@@ -164,7 +162,7 @@ impl ServiceLoader {
         }
     }
 
-    /// As [`ServiceLoaderApi::force_kill_service`].
+    /// As [`ServiceLoaderApi::force_kill_service`](crate::ServiceLoaderApi::force_kill_service).
     ///
     /// # Errors
     ///
@@ -177,7 +175,7 @@ impl ServiceLoader {
             .map(drop)
     }
 
-    /// As [`ServiceLoaderApi::restart_service`].
+    /// As [`ServiceLoaderApi::restart_service`](crate::ServiceLoaderApi::restart_service).
     ///
     /// # Errors
     ///
@@ -197,17 +195,17 @@ impl ServiceLoader {
         self.start_service(service_name, options).await
     }
 
-    /// As [`ServiceLoaderApi::get_process`].
+    /// As [`ServiceLoaderApi::get_process`](crate::ServiceLoaderApi::get_process).
     pub fn get_process(&self, service_name: &str) -> Option<ServiceProcess> {
         self.inner.slots.run(service_name).map(|run| run.process)
     }
 
-    /// As [`ServiceLoaderApi::is_running`].
+    /// As [`ServiceLoaderApi::is_running`](crate::ServiceLoaderApi::is_running).
     pub fn is_running(&self, service_name: &str) -> bool {
         self.get_process(service_name).is_some()
     }
 
-    /// As [`ServiceLoaderApi::signal_service`].
+    /// As [`ServiceLoaderApi::signal_service`](crate::ServiceLoaderApi::signal_service).
     ///
     /// # Errors
     ///
@@ -223,7 +221,7 @@ impl ServiceLoader {
         }
     }
 
-    /// As [`ServiceLoaderApi::set_service_paths`].
+    /// As [`ServiceLoaderApi::set_service_paths`](crate::ServiceLoaderApi::set_service_paths).
     pub fn set_service_paths(&self, service_paths: HashMap<String, PathBuf>) {
         *self
             .inner
@@ -232,12 +230,12 @@ impl ServiceLoader {
             .unwrap_or_else(PoisonError::into_inner) = service_paths;
     }
 
-    /// As [`ServiceLoaderApi::containment`].
+    /// As [`ServiceLoaderApi::containment`](crate::ServiceLoaderApi::containment).
     pub fn containment(&self) -> &'static str {
         self.inner.ports.spawner.containment()
     }
 
-    /// As [`ServiceLoaderApi::read_log`].
+    /// As [`ServiceLoaderApi::read_log`](crate::ServiceLoaderApi::read_log).
     ///
     /// # Errors
     ///
@@ -256,7 +254,7 @@ impl ServiceLoader {
         }
     }
 
-    /// As [`ServiceLoaderApi::subscribe`].
+    /// As [`ServiceLoaderApi::subscribe`](crate::ServiceLoaderApi::subscribe).
     pub fn subscribe(&self) -> broadcast::Receiver<ProcessEvent> {
         self.inner.slots.subscribe()
     }
@@ -288,77 +286,6 @@ impl ServiceLoader {
             Ok(result) => result,
             Err(error) => Err(ServiceLoaderError::Io(error.into())),
         }
-    }
-}
-
-#[async_trait]
-impl ServiceLoaderApi for ServiceLoader {
-    async fn start_service(
-        &self,
-        service_name: &str,
-        options: StartOptions,
-    ) -> Result<ServiceProcess, ServiceLoaderError> {
-        self.start_service(service_name, options).await
-    }
-
-    async fn launch_service(
-        &self,
-        service_name: &str,
-        options: StartOptions,
-    ) -> Result<ServiceProcess, ServiceLoaderError> {
-        self.launch_service(service_name, options).await
-    }
-
-    async fn stop_service(
-        &self,
-        service_name: &str,
-        timeout: Duration,
-    ) -> Result<(), ServiceLoaderError> {
-        self.stop_service(service_name, timeout).await
-    }
-
-    async fn force_kill_service(&self, service_name: &str) -> Result<(), ServiceLoaderError> {
-        self.force_kill_service(service_name).await
-    }
-
-    async fn restart_service(
-        &self,
-        service_name: &str,
-        options: StartOptions,
-    ) -> Result<ServiceProcess, ServiceLoaderError> {
-        self.restart_service(service_name, options).await
-    }
-
-    fn get_process(&self, service_name: &str) -> Option<ServiceProcess> {
-        self.get_process(service_name)
-    }
-
-    fn is_running(&self, service_name: &str) -> bool {
-        self.is_running(service_name)
-    }
-
-    fn signal_service(&self, service_name: &str, signal: Signal) -> Result<(), ServiceLoaderError> {
-        self.signal_service(service_name, signal)
-    }
-
-    fn set_service_paths(&self, service_paths: HashMap<String, PathBuf>) {
-        self.set_service_paths(service_paths)
-    }
-
-    fn containment(&self) -> &'static str {
-        self.containment()
-    }
-
-    fn read_log(
-        &self,
-        service_name: &str,
-        query: LogQuery,
-    ) -> Result<LogStream, ServiceLoaderError> {
-        self.read_log(service_name, query)
-    }
-
-    fn subscribe(&self) -> broadcast::Receiver<ProcessEvent> {
-        self.subscribe()
     }
 }
 

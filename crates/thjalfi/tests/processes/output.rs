@@ -202,3 +202,24 @@ async fn readiness_shows_in_a_line() {
     assert!(process.is_alive());
     soon(hall.loader.force_kill_service("sh")).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_service_under_another_user_can_open_its_output_again() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: only root can switch users");
+        return;
+    }
+    let hall = Hall::capturing();
+    let options = StartOptions {
+        user: Some("nobody".to_owned()),
+        ..script_options("echo again >/dev/stdout; echo too >/dev/stderr")
+    };
+    run_to_end(&hall, options).await;
+    let mut texts: Vec<_> = last(&hall, 9)
+        .await
+        .into_iter()
+        .map(|line| line.line)
+        .collect();
+    texts.sort();
+    assert_eq!(texts, ["again", "too"]);
+}
