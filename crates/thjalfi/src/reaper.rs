@@ -5,7 +5,7 @@
 //! is reaped here if it is in another session and is no leader of ours. A program that embeds this
 //! crate and starts children in sessions of their own should do that through the loader.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -16,10 +16,13 @@ use crate::{
     sys,
 };
 
+/// How often a child in front is waited for.
+const PATIENCE: usize = 8;
+
 /// Runs until cancelled.
 pub(crate) async fn run(mut children: Signal, cancel: CancellationToken) {
     loop {
-        if let Err(error) = reap_strangers() {
+        if let Err(error) = reap().await {
             tracing::warn!(%error, "orphans could not be reaped");
         }
         tokio::select! {
@@ -34,32 +37,48 @@ pub(crate) fn children() -> io::Result<Signal> {
     signal(SignalKind::child())
 }
 
-fn reap_strangers() -> io::Result<()> {
-    let own = std::process::id();
-    let own_session = own_session();
-    LEADERS.with(|leaders| {
-        let stranger = |pid: u32| {
-            let stat = (!leaders.contains(&pid))
-                .then(|| procfs::stat(pid))
-                .flatten();
-            stat.is_some_and(|stat| stat.zombie && stat.session != own_session)
-        };
-        // The cheap way, as long as strangers come first.
-        loop {
-            match sys::peek_ended_child() {
-                Ok(Some(pid)) if stranger(pid) => drop(sys::reap_child(pid)?),
-                Ok(Some(_)) => break,
-                Ok(None) => return Ok(()),
-                Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(()),
-                Err(error) => return Err(error),
-            }
+/// A child of somebody else in front hides the strangers behind it. Mostly it is a leader, whose
+/// supervisor takes it away in a moment; else all children are looked at.
+async fn reap() -> io::Result<()> {
+    for _ in 0..PATIENCE {
+        if reap_in_front()? {
+            return Ok(());
         }
-        for pid in procfs::children(own)?
+        tokio::task::yield_now().await;
+    }
+    let children = procfs::children(std::process::id())?;
+    LEADERS.with(|leaders| {
+        for pid in children
             .into_iter()
-            .filter(|pid| stranger(*pid))
+            .filter(|pid| is_stranger(*pid, leaders))
         {
             sys::reap_child(pid)?;
         }
         Ok(())
     })
+}
+
+/// Whether no ended child is left.
+fn reap_in_front() -> io::Result<bool> {
+    loop {
+        let reaped = LEADERS.with(|leaders| match sys::peek_ended_child()? {
+            None => Ok(None),
+            Some(pid) if is_stranger(pid, leaders) => sys::reap_child(pid).map(Some),
+            Some(_) => Ok(Some(false)),
+        });
+        match reaped {
+            Ok(None) => return Ok(true),
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => return Ok(false),
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(true),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_stranger(pid: u32, leaders: &BTreeSet<u32>) -> bool {
+    let stat = (!leaders.contains(&pid))
+        .then(|| procfs::stat(pid))
+        .flatten();
+    stat.is_some_and(|stat| stat.zombie && stat.session != own_session())
 }
