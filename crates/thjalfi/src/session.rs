@@ -154,11 +154,10 @@ impl Session {
         let own_session = own_session();
         let mut found = Found::default();
         let mut pending = procfs::children(self.leader)?;
+        // A child that was being started when it was listed is a known leader under the lock.
+        let listed = procfs::children(own)?;
         LEADERS.with(|leaders| {
-            for pid in procfs::children(own)?
-                .into_iter()
-                .filter(|pid| !leaders.contains(pid))
-            {
+            for pid in listed.into_iter().filter(|pid| !leaders.contains(pid)) {
                 let Some(stat) = procfs::stat(pid).filter(|stat| stat.session != own_session)
                 else {
                     continue;
@@ -169,8 +168,7 @@ impl Session {
                     Relation::Unknown => found.unknown.push(pid),
                 }
             }
-            io::Result::Ok(())
-        })?;
+        });
         while let Some(pid) = pending.pop() {
             let Some(before) = procfs::stat(pid) else {
                 continue;
