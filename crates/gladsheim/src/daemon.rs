@@ -114,7 +114,8 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
             stopped: stopped.clone(),
         },
     ));
-    tracing::info!(socket = %hall.socket.display(), services = gladsheim.service_names().len(), "the hall is open");
+    let services = gladsheim.service_names().len();
+    tracing::info!(socket = %hall.socket.display(), services, "the hall is open");
     if let Some(ready) = ready {
         // Nobody waits for it any more: no reason not to serve.
         let _ = ready.send(());
@@ -136,18 +137,19 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     drop(state);
     stopped.cancel();
     let served = match ended_early {
-        Some(ended) => Some(ended),
-        None => timeout(DRAIN, &mut server).await.ok(),
+        Some(ended) => ended,
+        None => match timeout(DRAIN, &mut server).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                tracing::warn!("calls that did not end in time were cut off");
+                server.abort();
+                Ok(Ok(()))
+            }
+        },
     };
-    match served {
-        Some(ended) => ended.map_err(DaemonError::Task)??,
-        None => {
-            tracing::warn!("calls that did not end in time were cut off");
-            server.abort();
-        }
-    }
     tasks.close();
     tasks.wait().await;
+    served.map_err(DaemonError::Task)??;
     shut_down?;
     tracing::info!("the hall is closed");
     Ok(())

@@ -1,6 +1,9 @@
 //! The real daemon with real services, seen only through its command line, its socket and its signals.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test may fail as a test does")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "what helps a test may fail as a test does"
+)]
 
 mod cli;
 mod crash_restart;

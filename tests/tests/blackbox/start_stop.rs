@@ -129,6 +129,14 @@ fn start_returns_when_the_service_says_that_it_is_ready() {
 }
 
 #[test]
+fn start_returns_when_the_service_has_notified_its_supervisor() {
+    let thor = by_hand("thor", "svc-obedient", &["--notify"]) + "ready = \"notify\"\n";
+    let hall = TestDaemon::start(&thor);
+    hall.cli(["start", "thor"]).expect_code(0);
+    assert_eq!(hall.status("thor")["ready"], true);
+}
+
+#[test]
 fn a_service_that_is_never_ready_is_ended_at_its_startup_timeout() {
     let thor = by_hand("thor", "svc-obedient", &[])
         + "ready = \"log:^never$\"\nstartup_timeout = \"300ms\"\nrestart = { policy = \"never\" }\n";
