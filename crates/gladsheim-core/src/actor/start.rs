@@ -250,6 +250,9 @@ impl ServiceActor {
 
     fn now_running(&mut self) {
         self.phase = Phase::Running;
+        if let Ok(health) = self.hall.servants.roskva.get_health(&self.name) {
+            self.on_health(health);
+        }
         // A readiness check, where there is one, has the say from here on.
         self.set_ready(
             self.hall
