@@ -1,6 +1,6 @@
 //! Facts that the resource manager tells.
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 use gladsheim_types::{ResourceLimits, ResourceUsage};
 
@@ -17,6 +17,23 @@ pub struct LimitViolation {
     pub limits: ResourceLimits,
     /// When it was seen.
     pub timestamp: SystemTime,
+}
+
+impl fmt::Display for LimitViolation {
+    /// What is used of what is allowed, for a person: `memory 69.4 MiB of 64.0 MiB`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (usage, limits) = (&self.current_usage, &self.limits);
+        match self.violation_type {
+            ViolationType::MemoryExceeded | ViolationType::MemoryWarning => {
+                let (used, allowed) = (usage.memory_mb(), limits.max_memory_mb());
+                write!(f, "memory {used:.1} MiB of {allowed:.1} MiB")
+            }
+            ViolationType::CpuExceeded | ViolationType::CpuWarning => {
+                let (used, allowed) = (usage.cpu_percent, limits.max_cpu_percent);
+                write!(f, "CPU {used:.1} % of {allowed:.1} %")
+            }
+        }
+    }
 }
 
 /// What was crossed (specification: Byggvir, `ViolationType`).

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use byggvir::{LimitHandler, LimitViolation, ViolationType};
+use byggvir::{LimitHandler, LimitViolation};
 use roskva::{BoxError, ProcessLiveness, RestartHandler, RestartMode};
 use skirnir::Cause;
 use thjalfi::ServiceLoaderApi;
@@ -83,7 +83,7 @@ impl LimitHandler for Orders {
             return;
         };
         let will_restart = definition.monitor.restart.mode != RestartMode::Never;
-        let message = describe(&violation);
+        let message = format!("limit exceeded: {violation}");
         if let Err(error) = self
             .end_run(name, Cause::Limit, will_restart, message)
             .await
@@ -104,30 +104,6 @@ impl LimitHandler for Orders {
         if let Err(error) = stopped {
             tracing::debug!(service = %name, %error, "not stopped for its limit");
         }
-    }
-}
-
-/// The violation in words, for a person.
-pub(crate) fn describe(violation: &LimitViolation) -> String {
-    let (usage, limits) = (&violation.current_usage, &violation.limits);
-    let memory = || {
-        format!(
-            "memory {:.1} MiB of {:.1} MiB",
-            usage.memory_mb(),
-            limits.max_memory_mb()
-        )
-    };
-    let cpu = || {
-        format!(
-            "CPU {:.1} % of {:.1} %",
-            usage.cpu_percent, limits.max_cpu_percent
-        )
-    };
-    match violation.violation_type {
-        ViolationType::MemoryExceeded => format!("memory limit exceeded: {}", memory()),
-        ViolationType::CpuExceeded => format!("CPU limit exceeded: {}", cpu()),
-        ViolationType::MemoryWarning => format!("memory limit is near: {}", memory()),
-        ViolationType::CpuWarning => format!("CPU limit is near: {}", cpu()),
     }
 }
 

@@ -98,22 +98,7 @@ fn limit_event(violation: &LimitViolation, message: &mut v1::Event) {
     message.violation = Some(violation.violation_type.as_str().to_owned());
     message.memory_bytes = Some(violation.current_usage.memory_bytes);
     message.cpu_percent = Some(violation.current_usage.cpu_percent);
-    let (usage, limits) = (&violation.current_usage, &violation.limits);
-    message.message = match violation.violation_type {
-        ViolationType::MemoryExceeded | ViolationType::MemoryWarning => {
-            format!(
-                "memory {:.1} MiB of {:.1} MiB",
-                usage.memory_mb(),
-                limits.max_memory_mb()
-            )
-        }
-        ViolationType::CpuExceeded | ViolationType::CpuWarning => {
-            format!(
-                "CPU {:.1} % of {:.1} %",
-                usage.cpu_percent, limits.max_cpu_percent
-            )
-        }
-    };
+    message.message = violation.to_string();
 }
 
 #[cfg(test)]
