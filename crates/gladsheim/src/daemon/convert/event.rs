@@ -1,10 +1,6 @@
 //! Events of the bus as messages of the wire, with a text for a person.
 
-use gladsheim_core::{
-    Event, EventKind, ServiceEvent,
-    byggvir::{LimitViolation, ViolationType},
-    skirnir::Cause,
-};
+use gladsheim_core::{Event, EventKind, ServiceEvent, byggvir::LimitViolation, skirnir::Cause};
 use gladsheim_proto::v1;
 
 use super::unix_ms;
@@ -103,6 +99,8 @@ fn limit_event(violation: &LimitViolation, message: &mut v1::Event) {
 
 #[cfg(test)]
 mod tests {
+    use gladsheim_core::byggvir::ViolationType;
+
     use super::*;
 
     #[test]
