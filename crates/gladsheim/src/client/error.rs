@@ -74,6 +74,9 @@ pub(crate) enum CliError {
     /// The daemon in the background could not be started.
     #[error("cannot start a daemon in the background")]
     Detach(#[source] io::Error),
+    /// The log of the daemon in the background cannot be written.
+    #[error("cannot write the daemon's log {}", path.display())]
+    DaemonLog { path: PathBuf, source: io::Error },
     /// The runtime could not be set up.
     #[error("cannot set up the event loop")]
     Runtime(#[source] io::Error),
@@ -142,6 +145,7 @@ impl CliError {
             | Self::Daemon(_)
             | Self::DetachedEnded { .. }
             | Self::Detach(_)
+            | Self::DaemonLog { .. }
             | Self::Runtime(_)
             | Self::Output(_) => 1,
         }
@@ -161,7 +165,10 @@ impl CliError {
             Self::Gone(_) => "daemon_gone",
             Self::WaitTimedOut { .. } => "timeout",
             Self::UnknownExit { .. } => "exit_status_unknown",
-            Self::Daemon(_) | Self::DetachedEnded { .. } | Self::Detach(_) => "daemon_failed",
+            Self::Daemon(_)
+            | Self::DetachedEnded { .. }
+            | Self::Detach(_)
+            | Self::DaemonLog { .. } => "daemon_failed",
             Self::Runtime(_) | Self::Output(_) => reason::INTERNAL,
         }
     }

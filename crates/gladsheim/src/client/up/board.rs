@@ -28,6 +28,8 @@ struct Row {
     needs: Vec<String>,
     phase: Phase,
     since: Instant,
+    /// The last word about its health.
+    verdict: Option<String>,
     tail: VecDeque<String>,
 }
 
@@ -82,6 +84,7 @@ impl Board {
             needs,
             phase: Phase::Waiting,
             since: now,
+            verdict: None,
             tail: VecDeque::new(),
         };
         Self {
@@ -125,13 +128,11 @@ impl Board {
             ("service.started", Phase::Waiting | Phase::Starting) => row.phase = Phase::Started,
             ("service.stopping", _) => (row.phase, row.since) = (Phase::Stopping, now),
             ("service.stopped", Phase::Stopping) => return Some(row.settle(Ok("stopped"), now)),
-            ("health.changed", Phase::Checking { .. }) => {
-                let verdict = event.new_status.as_deref()?;
-                return match verdict {
-                    "unknown" | "checking" => None,
-                    "healthy" => Some(row.settle(Ok(verdict), now)),
-                    _ => Some(row.settle(Err(verdict), now)),
-                };
+            ("health.changed", phase) => {
+                row.verdict.clone_from(&event.new_status);
+                if let Phase::Checking { .. } = phase {
+                    return row.judge(now);
+                }
             }
             _ => {}
         }
@@ -157,16 +158,18 @@ impl Board {
             let reason = short(&status.service_name, &progress.error);
             return Some(row.settle(Err(reason), now));
         }
-        match &*status.health {
-            "checking" if wait_for_verdict => {
-                row.phase = Phase::Checking {
-                    until: now + VERDICT,
-                };
-                None
-            }
-            "healthy" => Some(row.settle(Ok("healthy"), now)),
-            _ => Some(row.settle(Ok(&status.state), now)),
+        // The event about it may have been first.
+        row.verdict.get_or_insert_with(|| status.health.clone());
+        if let Some(settled) = row.judge(now) {
+            return Some(settled);
         }
+        if wait_for_verdict && status.state == "running" {
+            row.phase = Phase::Checking {
+                until: now + VERDICT,
+            };
+            return None;
+        }
+        Some(row.settle(Ok(&status.state), now))
     }
 
     /// Whether everything but a first verdict about health is there, for some.
@@ -230,6 +233,16 @@ impl Board {
 }
 
 impl Row {
+    /// Comes to rest if its health is known.
+    fn judge(&mut self, now: Instant) -> Option<Settled> {
+        let verdict = self.verdict.clone()?;
+        match &*verdict {
+            "healthy" => Some(self.settle(Ok(&verdict), now)),
+            "unhealthy" | "timeout" => Some(self.settle(Err(&verdict), now)),
+            _ => None,
+        }
+    }
+
     fn settle(&mut self, outcome: Result<&str, &str>, now: Instant) -> Settled {
         self.phase = if outcome.is_ok() {
             Phase::Up
@@ -372,6 +385,17 @@ mod tests {
                 .is_some()
         );
         assert_eq!(doing(&board), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_verdict_that_comes_before_the_answer_counts() {
+        let now = Instant::now();
+        let mut board = board(now);
+        let mut unhealthy = event("health.changed", "freki");
+        unhealthy.new_status = Some("unhealthy".into());
+        assert_eq!(board.event(&unhealthy, now), None);
+        let settled = board.progress(&answer("freki", "unknown", ""), false, true, now);
+        assert_eq!(settled.expect("settles").outcome, Err("unhealthy".into()));
     }
 
     #[test]

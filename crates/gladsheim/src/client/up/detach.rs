@@ -1,7 +1,8 @@
 //! A daemon in the background.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -20,7 +21,12 @@ const TAIL_BYTES: usize = 2000;
 /// Starts it, and returns once it answers. It goes on whatever becomes of us.
 pub(super) async fn spawn(hall: &Hall) -> Result<Client, CliError> {
     let log = daemon_log::path(hall);
-    let mut child = launch(hall).map_err(CliError::Detach)?;
+    let unwritable = |source| CliError::DaemonLog {
+        path: log.clone(),
+        source,
+    };
+    let stderr = daemon_log::open(hall).map_err(unwritable)?;
+    let mut child = launch(hall, stderr).map_err(CliError::Detach)?;
     loop {
         if let Some(status) = child.try_wait().map_err(CliError::Detach)? {
             return Err(CliError::DetachedEnded {
@@ -36,7 +42,7 @@ pub(super) async fn spawn(hall: &Hall) -> Result<Client, CliError> {
     }
 }
 
-fn launch(hall: &Hall) -> io::Result<Child> {
+fn launch(hall: &Hall, stderr: File) -> io::Result<Child> {
     Command::new("/proc/self/exe")
         .arg("--hall")
         .arg(&hall.file)
@@ -45,7 +51,7 @@ fn launch(hall: &Hall) -> io::Result<Child> {
         .args(["daemon", "--detached"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(daemon_log::open(hall)?)
+        .stderr(stderr)
         .spawn()
 }
 

@@ -59,10 +59,12 @@ pub(super) struct Window {
     board: Board,
     screen: Screen,
     prefixer: Prefixer,
-    /// Lines that came while rows were shown.
-    held: Vec<String>,
     /// Whether rows are shown.
     rows: bool,
+    /// Whether a stop has begun.
+    stopping: bool,
+    /// Lines that came while the rows were those of services that come up.
+    held: Vec<String>,
     first_failure: Option<ExitCode>,
 }
 
@@ -77,6 +79,7 @@ impl Window {
             board: Board::new(services, Instant::now()),
             screen: Screen::new(output),
             prefixer,
+            stopping: false,
             held: Vec::new(),
             rows: output.terminal && output.format == Format::Table,
             first_failure: None,
@@ -104,10 +107,12 @@ impl Window {
             service_names: self.names.clone(),
         };
         let mut progress = Some(client.bring_up(request).await.map_err(refused)?);
+        if let Mode::Attached = mode {
+            self.say("attached to the daemon that serves this hall already; Ctrl-C only detaches")?;
+        }
         let mut stop = std::pin::pin!(asked_to_stop(&mode));
         let mut turns = interval(TURN);
         turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut stopping = false;
         let until_up = matches!(mode, Mode::UntilUp);
 
         loop {
@@ -115,7 +120,7 @@ impl Window {
                 Some(answer) = next(&mut progress) => match answer {
                     Some(Ok(answer)) => self.progress(&answer, self.rows && !until_up)?,
                     // A stop overtakes what is still being brought up.
-                    Some(Err(status)) if !stopping => return Err(refused(status)),
+                    Some(Err(status)) if !self.stopping => return Err(refused(status)),
                     Some(Err(_)) | None => progress = None,
                 },
                 event = events.next() => match event {
@@ -129,20 +134,20 @@ impl Window {
                     // The events tell of the end of the daemon.
                     Some(Err(_)) | None => lines = None,
                 },
-                () = &mut stop, if !stopping => {
+                () = &mut stop, if !self.stopping => {
                     if let Mode::Attached = mode {
                         self.say("detached; the services go on")?;
                         return Ok(ExitCode::SUCCESS);
                     }
-                    stopping = true;
                     self.release()?;
+                    self.stopping = true;
                     self.say("stopping all services; Ctrl-C once more kills them")?;
                     self.rows = self.output.terminal && self.output.format == Format::Table;
                 }
                 // Rows are left at a turn only: by then the events have caught up with the answers.
                 _ = turns.tick(), if self.rows || until_up => {
-                    self.turn(stopping)?;
-                    if progress.is_none() && !stopping && !self.board.waits_for_verdicts() {
+                    self.turn()?;
+                    if progress.is_none() && !self.stopping && !self.board.waits_for_verdicts() {
                         self.release()?;
                         if until_up {
                             return Ok(self.first_failure.unwrap_or(ExitCode::SUCCESS));
@@ -176,7 +181,8 @@ impl Window {
         if !self.concerns(&event.service_name) {
             return Ok(());
         }
-        let sentence = event::sentence(event).filter(|_| settled.is_none() && self.is_news(event));
+        let is_row = self.rows && settled.is_some();
+        let sentence = event::sentence(event).filter(|_| !is_row && self.is_news(event));
         if let Some(sentence) = sentence {
             let line = self.output.paint(event::style(event), &sentence);
             self.scroll(line)?;
@@ -209,15 +215,19 @@ impl Window {
 
     /// A line among the others: held back while the hall comes up and rows are shown.
     fn scroll(&mut self, line: String) -> Result<(), CliError> {
-        if self.rows {
-            // The oldest go: they are in the logs.
-            if self.held.len() == HELD_LINES {
-                self.held.remove(0);
-            }
-            self.held.push(line);
-            return Ok(());
+        if !self.rows {
+            return Ok(self.output.line(&line)?);
         }
-        Ok(self.output.line(&line)?)
+        if self.stopping {
+            let block = self.block();
+            return Ok(self.screen.draw(&[line], &block)?);
+        }
+        // The oldest go: they are in the logs.
+        if self.held.len() == HELD_LINES {
+            self.held.remove(0);
+        }
+        self.held.push(line);
+        Ok(())
     }
 
     /// A service's row comes to rest.
@@ -230,16 +240,12 @@ impl Window {
         Ok(())
     }
 
-    /// The spinners turn. While services stop, what they say scrolls on above the rows.
-    fn turn(&mut self, stopping: bool) -> Result<(), CliError> {
+    /// The spinners turn.
+    fn turn(&mut self) -> Result<(), CliError> {
         if !self.rows {
             return Ok(());
         }
-        let mut lines = if stopping {
-            std::mem::take(&mut self.held)
-        } else {
-            Vec::new()
-        };
+        let mut lines = Vec::new();
         for settled in self.board.overdue(Instant::now()) {
             lines.extend(self.rest(&settled));
         }
