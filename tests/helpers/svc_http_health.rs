@@ -1,5 +1,6 @@
 //! An HTTP server on `--port N` whose answer is what the file `--control FILE` says at that moment:
-//! `ok` (also without a file), `fail`, `redirect`, `hang`, `close` or `flood`.
+//! `ok` (also without a file), `fail`, `redirect`, `hang`, `close`, `flood` (a gigabyte of body) or
+//! `flood-head` (a gigabyte of header).
 
 #![expect(
     clippy::expect_used,
@@ -44,10 +45,15 @@ fn answer(mut connection: TcpStream) {
         "redirect" => "302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0",
         "hang" => for_ever(),
         "flood" => "200 OK\r\nContent-Length: 1073741824",
+        "flood-head" => "200 OK\r\nX-Flood: ",
         _ => "200 OK\r\nContent-Length: 0",
     };
-    let head = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n");
-    if connection.write_all(head.as_bytes()).is_err() || control != "flood" {
+    let end = match control {
+        "flood-head" => "",
+        _ => "\r\nConnection: close\r\n\r\n",
+    };
+    let head = format!("HTTP/1.1 {head}{end}");
+    if connection.write_all(head.as_bytes()).is_err() || !control.starts_with("flood") {
         return;
     }
     let mebibyte = vec![b'x'; 1 << 20];

@@ -5,6 +5,7 @@
     reason = "what helps a test may fail as a test does"
 )]
 
+mod bad_input;
 mod cli;
 mod crash_restart;
 mod grpc;
