@@ -4,6 +4,8 @@ mod value;
 
 use std::{path::PathBuf, time::Duration};
 
+// On the wire the empty name means all services: a variable of a script that is not set must not.
+use clap::builder::NonEmptyStringValueParser as ServiceName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::demo::DemoArgs;
@@ -119,7 +121,7 @@ pub(crate) enum Ask {
 #[derive(Debug, Args)]
 pub(crate) struct Name {
     /// The service
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) name: String,
 }
 
@@ -127,7 +129,7 @@ pub(crate) struct Name {
 #[derive(Debug, Args)]
 pub(crate) struct Names {
     /// The services; all if none is named
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) names: Vec<String>,
 }
 
@@ -136,7 +138,7 @@ pub(crate) struct Names {
 #[group(required = true, multiple = false)]
 pub(crate) struct Selection {
     /// The services
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) names: Vec<String>,
     /// All services
     #[arg(long)]
@@ -147,7 +149,7 @@ pub(crate) struct Selection {
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     /// The services, with what they depend on; all with `autostart` if none is named
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) names: Vec<String>,
     /// Leave the daemon in the background and return when everything is up
     #[arg(long)]
@@ -195,7 +197,7 @@ pub(crate) struct Stop {
 #[derive(Debug, Args)]
 pub(crate) struct Signal {
     /// The service
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) name: String,
     /// A name like SIGHUP or HUP, or a number
     #[arg(value_name = "SIGNAL")]
@@ -206,7 +208,7 @@ pub(crate) struct Signal {
 #[derive(Debug, Args)]
 pub(crate) struct Maintenance {
     /// The service
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) name: String,
     /// Without checks (on), or with them again (off)
     #[arg(value_enum, value_name = "on|off")]
@@ -279,7 +281,7 @@ pub(crate) struct Events {
 #[derive(Debug, Args)]
 pub(crate) struct Limits {
     /// The service
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) name: String,
     /// Memory: bytes, or like 256MiB; 0 is unlimited
     #[arg(long, value_name = "S", value_parser = size)]
@@ -308,7 +310,7 @@ pub(crate) struct Endpoints {
 #[derive(Debug, Args)]
 pub(crate) struct Wait {
     /// The service
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) name: String,
     /// What to wait for; `exited` prints and returns the service's exit code
     #[arg(long = "for", value_enum, value_name = "CONDITION")]

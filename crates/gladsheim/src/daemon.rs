@@ -97,6 +97,10 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
         tasks.spawn(stopped.clone().run_until_cancelled_owned(run));
     }
 
+    // Nobody holds a folder that is not there: where the socket cannot be had, none is left behind.
+    if !hall.state_dir.exists() {
+        socket::ensure_free(&hall.socket).await?;
+    }
     let state = StateFolder::open(&hall.state_dir, hall.config.loader.log_dir.as_deref())?;
     if let Err(error) = raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");

@@ -95,9 +95,15 @@ impl Hall {
     /// If it cannot be read or used: everything that is wrong, at once.
     pub fn load(path: &Path, environment: &Environment) -> Result<Self, HallError> {
         let whole = |message: String| HallError::whole(path, message);
-        let unreadable = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => whole("there is no such file".to_owned()),
+        let unreadable = |error: io::Error| {
+            match error.kind() {
+            io::ErrorKind::NotFound => whole(
+                "there is no such file; name another one with --hall, or write it: an empty file is a \
+                 hall without services"
+                    .to_owned(),
+            ),
             _ => whole(format!("cannot be read: {error}")),
+        }
         };
         let file = path.canonicalize().map_err(unreadable)?;
         // Anything but a regular file could block or never end.

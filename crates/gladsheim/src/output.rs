@@ -133,12 +133,20 @@ fn wants_color() -> bool {
     set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
 }
 
-/// The error with its sources, on one line; diagnostics of a hall file stand for themselves.
+/// What a person is told; diagnostics of a hall file stand for themselves.
 fn error_line(error: &CliError) -> String {
-    if let CliError::HallFile(_) = error {
-        return format!("{error}\n");
+    match error {
+        CliError::HallFile(_) => format!("{error}\n"),
+        _ => format!("gladsheim: {}\n", message(error)),
     }
-    let mut line = format!("gladsheim: {error}");
+}
+
+/// The error with its sources and the way out, on one line; diagnostics of a hall file a line each.
+fn message(error: &CliError) -> String {
+    let mut line = error.to_string();
+    if let CliError::HallFile(_) = error {
+        return line;
+    }
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         line.push_str(": ");
@@ -149,7 +157,9 @@ fn error_line(error: &CliError) -> String {
         line.push_str("; ");
         line.push_str(way_out);
     }
-    line.replace('\n', " ") + "\n"
+    // Names and what others said may hold anything; it moves no cursor.
+    line.replace('\n', " ")
+        .replace(char::is_control, "\u{fffd}")
 }
 
 /// `{"error":{…}}`
@@ -171,7 +181,7 @@ impl<'a> ErrorDocument<'a> {
         Self {
             error: ErrorFields {
                 reason,
-                message: error.to_string(),
+                message: message(error),
                 service_name,
             },
         }

@@ -189,6 +189,7 @@ impl CliError {
         match self {
             Self::NoDaemon { .. } => Some("`gladsheim up` or `gladsheim daemon` starts one"),
             Self::SocketRefused { .. } => Some("`[access]` in its hall file says who may"),
+            Self::DaemonLog { .. } => Some("name another folder with `state_dir` in the hall file"),
             Self::OtherHall { .. } => Some("name the right hall with --hall, or only --socket"),
             _ => None,
         }

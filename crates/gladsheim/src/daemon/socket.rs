@@ -59,35 +59,38 @@ impl ControlSocket {
     /// Needs a runtime. The caller holds the lock of its state folder: two daemons of one hall never
     /// come here at once.
     pub(super) async fn bind(path: &Path) -> Result<Self, SocketError> {
-        if path.as_os_str().len() > LONGEST_PATH {
-            return Err(SocketError::TooLong {
-                path: path.to_path_buf(),
-            });
-        }
-        let failed = |source| SocketError::Io {
+        ensure_free(path).await?;
+        bind_privately(path).map_err(|source| SocketError::io(path, source))
+    }
+}
+
+impl SocketError {
+    fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io {
             path: path.to_path_buf(),
             source,
-        };
-        match path.symlink_metadata() {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(error)),
-            Ok(found) if !found.file_type().is_socket() => {
-                return Err(SocketError::NoSocket {
-                    path: path.to_path_buf(),
-                });
-            }
-            // Of another hall, perhaps, which names the same socket: only a refused connection proves
-            // that nobody listens any more.
-            Ok(_) => match UnixStream::connect(path).await {
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
-                Ok(_) | Err(_) => {
-                    return Err(SocketError::InUse {
-                        path: path.to_path_buf(),
-                    });
-                }
-            },
         }
-        bind_privately(path).map_err(failed)
+    }
+}
+
+/// Whether a socket may be put at `path`: nothing is there, or what a killed daemon has left.
+pub(super) async fn ensure_free(path: &Path) -> Result<(), SocketError> {
+    let own_path = || path.to_path_buf();
+    if path.as_os_str().len() > LONGEST_PATH {
+        return Err(SocketError::TooLong { path: own_path() });
+    }
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(SocketError::io(path, error)),
+        Ok(found) if !found.file_type().is_socket() => {
+            Err(SocketError::NoSocket { path: own_path() })
+        }
+        // Of another hall, perhaps, which names the same socket: only a refused connection proves
+        // that nobody listens any more.
+        Ok(_) => match UnixStream::connect(path).await {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
+            Ok(_) | Err(_) => Err(SocketError::InUse { path: own_path() }),
+        },
     }
 }
 

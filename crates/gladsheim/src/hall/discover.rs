@@ -12,7 +12,7 @@ const FILE_NAME: &str = "gladsheim.toml";
 /// No hall file was named, and none lies where they are looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "no hall file: looked for {}; name one with --hall, or write a first one with `gladsheim init`",
+    "no hall file: looked for {}; name one with --hall, or write one: an empty file is a hall without services",
     listed(.looked_for)
 )]
 pub struct NoHall {

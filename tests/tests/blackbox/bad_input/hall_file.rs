@@ -95,7 +95,7 @@ fn what_is_no_toml_is_told_with_its_place() {
     let hall = TestDaemon::prepare("[services.thor]\npath = = \"/bin/true\"");
     tells(&hall, &[("4:8", "extra `=`")]);
     fs::write(hall.hall_file(), "<hall>\n  <service/>\n</hall>\n").unwrap();
-    tells(&hall, &[("1:1", "")]);
+    tells(&hall, &[("1:7", "expected `=`")]);
 }
 
 #[test]

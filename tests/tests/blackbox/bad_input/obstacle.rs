@@ -41,44 +41,47 @@ fn a_service_whose_port_is_taken_is_given_up_and_can_be_started_once_it_is_free(
     leaves_nothing(hall);
 }
 
-/// A daemon refuses to start, in these words, and has touched nothing.
+/// No daemon starts, however it is asked for, and each says so in these words.
 #[track_caller]
-fn daemon_refuses(hall: &TestDaemon, words: &[&str]) {
-    for command in [&["daemon"][..], &["up", "--detach"]] {
-        let arguments = ["--format", "json"].iter().chain(command).copied();
-        let refused = hall.cli(arguments).expect_code(1);
-        assert_eq!(refused.stdout, "", "{refused:#?}");
-        let error = error_of(&refused);
-        assert_eq!(error["reason"], "daemon_failed", "{error}");
-        says(error["message"].as_str().unwrap(), words);
-    }
+fn no_daemon_starts(hall: &TestDaemon, words: &[&str]) {
+    daemon_refuses(hall, &["daemon"], words);
+    // Those have a log in the state folder, which stays.
+    assert!(
+        !hall.path("state").exists(),
+        "a refused start leaves no state"
+    );
+    daemon_refuses(hall, &["up"], words);
+    daemon_refuses(hall, &["up", "--detach"], words);
     assert!(hall.processes().is_empty(), "{:?}", hall.processes());
+}
+
+#[track_caller]
+fn daemon_refuses(hall: &TestDaemon, command: &[&str], words: &[&str]) {
+    let arguments = ["--format", "json"].iter().chain(command).copied();
+    let refused = hall.cli(arguments).expect_code(1);
+    assert_eq!(refused.stdout, "", "{refused:#?}");
+    let error = error_of(&refused);
+    assert_eq!(error["reason"], "daemon_failed", "{error}");
+    says(error["message"].as_str().unwrap(), words);
 }
 
 #[test]
 fn a_file_at_the_place_of_the_socket_is_left_alone() {
     let hall = TestDaemon::prepare(&neighbour());
     fs::write(hall.socket(), "precious").unwrap();
-    daemon_refuses(
+    no_daemon_starts(
         &hall,
         &["hall.sock exists and is no socket", "remove it", "`socket`"],
     );
     assert_eq!(fs::read_to_string(hall.socket()).unwrap(), "precious");
-    assert!(
-        !hall.path("state").exists(),
-        "a refused start leaves no state"
-    );
 }
 
 #[test]
 fn the_socket_of_a_stranger_is_left_alone() {
     let hall = TestDaemon::prepare(&neighbour());
     let stranger = UnixListener::bind(hall.socket()).unwrap();
-    let refused = hall.cli(["daemon"]).expect_code(1);
-    says(
-        &refused.stderr,
-        &["hall.sock", "name another one with `socket`"],
-    );
+    let words = ["hall.sock", "name another one with `socket`"];
+    daemon_refuses(&hall, &["daemon"], &words);
     assert!(hall.processes().is_empty(), "{:?}", hall.processes());
     assert!(
         !hall.path("state").exists(),
@@ -97,7 +100,7 @@ fn a_state_folder_that_cannot_be_made_is_named_and_nothing_is_started() {
         neighbour()
     );
     fs::write(hall.hall_file(), file).unwrap();
-    daemon_refuses(&hall, &["/proc/nowhere", "`state_dir`"]);
+    no_daemon_starts(&hall, &["/proc/nowhere", "`state_dir`"]);
     assert!(!hall.socket().exists());
 }
 
@@ -105,12 +108,10 @@ fn a_state_folder_that_cannot_be_made_is_named_and_nothing_is_started() {
 fn a_second_daemon_harms_neither_the_first_one_nor_its_services() {
     let hall = TestDaemon::start(&neighbour());
     let before = hall.wait_for_state("freki", "running");
-    let refused = hall.cli(["--format", "json", "daemon"]).expect_code(1);
-    let error = error_of(&refused);
-    assert_eq!(error["reason"], "daemon_failed", "{error}");
     let pid = format!("pid {}", hall.pid());
-    says(
-        error["message"].as_str().unwrap(),
+    daemon_refuses(
+        &hall,
+        &["daemon"],
         &[&*pid, "gladsheim shutdown", "`state_dir`"],
     );
 

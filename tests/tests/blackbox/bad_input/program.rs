@@ -130,7 +130,7 @@ fn a_folder_as_binary() {
         "path = \"./bin\"\n",
         |hall| fs::create_dir(hall.path("bin")).unwrap(),
         &["bin is a folder"],
-        &["thor: exec ", "/bin", "EACCES", "folder"],
+        &["thor: exec ", "/bin", "EACCES", "directory"],
     );
 }
 

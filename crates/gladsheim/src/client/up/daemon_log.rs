@@ -1,8 +1,9 @@
 //! Where a daemon writes its log whose standard error is not for it to write to.
 
 use std::{
-    fs::{self, File},
+    fs::{DirBuilder, File},
     io,
+    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
     sync::Mutex,
 };
@@ -14,9 +15,14 @@ pub(super) fn path(hall: &Hall) -> PathBuf {
     hall.state_dir.join("daemon.log")
 }
 
-/// Opens it for appending: two daemons may quarrel over one state folder, and both are heard.
+/// Opens it for appending: two daemons may quarrel over one state folder, and both are heard. A folder
+/// that is made for it is as private as the daemon would make it.
 pub(super) fn open(hall: &Hall) -> io::Result<File> {
-    fs::create_dir_all(&hall.state_dir)?;
+    let mut private = DirBuilder::new();
+    private
+        .recursive(true)
+        .mode(0o700)
+        .create(&hall.state_dir)?;
     File::options().append(true).create(true).open(path(hall))
 }
 

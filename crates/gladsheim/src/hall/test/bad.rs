@@ -480,7 +480,11 @@ fn what_cannot_be_read_is_told_without_a_place() {
     let binary = folder.path().join("binary.toml");
     fs::write(&binary, b"a = 1\nb = '\xff'\n").expect("is written");
     for (path, message) in [
-        (folder.path().join("missing.toml"), "there is no such file"),
+        (
+            folder.path().join("missing.toml"),
+            "there is no such file; name another one with --hall, or write it: an empty file is a hall \
+             without services",
+        ),
         (folder.path().to_path_buf(), "is no regular file"),
         ("/dev/null".into(), "is no regular file"),
         (binary, "is not UTF-8 text: see line 2"),
