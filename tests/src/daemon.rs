@@ -88,7 +88,7 @@ impl TestDaemon {
         });
     }
 
-    /// The command that runs the daemon: marked, its output in `daemon.log`.
+    /// The command that runs the daemon, its output in `daemon.log`.
     pub fn daemon_command(&self) -> Command {
         let log = fs::File::options()
             .create(true)
@@ -98,17 +98,18 @@ impl TestDaemon {
         let mut command = self.command();
         command
             .arg("daemon")
-            .env(MARKER, self.marker())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a descriptor is free"))
             .stderr(log);
         command
     }
 
-    /// `gladsheim --hall FILE`, without arguments yet, away from the machine's own halls.
+    /// `gladsheim --hall FILE`, without arguments yet, away from the machine's own halls. Marked: `up` may
+    /// become a daemon, or leave one.
     pub fn command(&self) -> Command {
         let mut command = Command::new(bin("gladsheim-under-test"));
         command.arg("--hall").arg(self.hall_file());
+        command.env(MARKER, self.marker());
         for own in [
             "GLADSHEIM_HALL",
             "GLADSHEIM_SOCKET",

@@ -6,7 +6,7 @@ use std::{
     os::unix::net::{UnixListener, UnixStream},
 };
 
-use gladsheim_tests::{TestDaemon, service};
+use gladsheim_tests::{TestDaemon, service, wait_until};
 use nix::sys::signal::Signal;
 
 use super::{error_of, leaves_nothing, neighbour, says};
@@ -25,14 +25,13 @@ fn a_service_whose_port_is_taken_is_given_up_and_can_be_started_once_it_is_free(
     assert_eq!(failed["restart_count"], 2, "{failed}");
     assert_eq!(failed["process_id"], 0, "{failed}");
     says(failed["error_message"].as_str().unwrap(), &["exit code 1"]);
-    let logs = hall.cli(["logs", "thor"]).expect_code(0).stdout;
     let complaint = format!("port {port}: Address already in use");
-    assert_eq!(
-        logs.matches(&complaint).count(),
-        3,
-        "one for each run: {logs}"
-    );
-    hall.cli(["wait", "thor", "--for", "exited"]).expect_code(1);
+    wait_until("a complaint of each run", || {
+        let logs = hall.cli(["logs", "thor"]).expect_code(0).stdout;
+        (logs.matches(&complaint).count() == 3).then_some(())
+    });
+    let exited = hall.cli(["wait", "thor", "--for", "exited"]).expect_code(1);
+    assert_eq!(exited.stdout, "1\n", "{exited:#?}");
 
     drop(taken);
     hall.cli(["start", "thor"]).expect_code(0);

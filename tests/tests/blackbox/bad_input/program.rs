@@ -236,6 +236,19 @@ fn a_binary_that_is_not_the_pinned_one_is_not_authorised() {
 }
 
 #[test]
+fn a_missing_folder_for_one_start_harms_only_that_one() {
+    let hall = TestDaemon::start(&thor(&("autostart = false\n".to_owned() + &obedient())));
+    let refused = hall
+        .cli(["start", "thor", "--working-dir", "/nowhere"])
+        .expect_code(1);
+    says(&refused.stderr, &["thor: chdir /nowhere", "ENOENT"]);
+    assert_eq!(hall.status("thor")["state"], "failed");
+    hall.cli(["start", "thor"]).expect_code(0);
+    assert_eq!(hall.status("thor")["state"], "running");
+    leaves_nothing(hall);
+}
+
+#[test]
 fn a_missing_binary_does_not_keep_the_others_from_being_brought_up() {
     let hall = TestDaemon::start(&thor("path = \"bin/nowhere\"\n"));
     let failed = hall.wait_for_state("thor", "failed");
