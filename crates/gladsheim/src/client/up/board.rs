@@ -12,6 +12,8 @@ use gladsheim_proto::v1::{BringUpProgress, Event};
 
 /// How many of a service's last lines are shown when it fails.
 const TAIL_LINES: usize = 10;
+/// How long the last lines of a service that has failed may take to arrive here.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long a first verdict about health is waited for after everything else is done.
 const VERDICT: Duration = Duration::from_secs(5);
 
@@ -30,6 +32,8 @@ struct Row {
     since: Instant,
     /// The last word about its health.
     verdict: Option<String>,
+    /// Why it is not up.
+    failure: Option<String>,
     tail: VecDeque<String>,
 }
 
@@ -39,12 +43,26 @@ enum Phase {
     Starting,
     Started,
     Checking { until: Instant },
+    Failing { until: Instant },
     Stopping,
     Up,
     Failed,
 }
 
 impl Phase {
+    /// How long it may stay, where that is limited.
+    fn until(self) -> Option<Instant> {
+        match self {
+            Self::Checking { until } | Self::Failing { until } => Some(until),
+            Self::Waiting
+            | Self::Starting
+            | Self::Started
+            | Self::Stopping
+            | Self::Up
+            | Self::Failed => None,
+        }
+    }
+
     fn is_settled(self) -> bool {
         match self {
             Self::Up | Self::Failed => true,
@@ -52,6 +70,7 @@ impl Phase {
             | Self::Starting
             | Self::Started
             | Self::Checking { .. }
+            | Self::Failing { .. }
             | Self::Stopping => false,
         }
     }
@@ -85,6 +104,7 @@ impl Board {
             phase: Phase::Waiting,
             since: now,
             verdict: None,
+            failure: None,
             tail: VecDeque::new(),
         };
         Self {
@@ -139,7 +159,8 @@ impl Board {
         None
     }
 
-    /// Takes note of BringUp's answer about a service; `None` while its first verdict is out.
+    /// Takes note of BringUp's answer about a service; `None` while its first verdict, or its last words,
+    /// are out.
     pub(super) fn progress(
         &mut self,
         progress: &BringUpProgress,
@@ -155,8 +176,11 @@ impl Board {
         }
         let row = self.row(&status.service_name)?;
         if failed {
-            let reason = short(&status.service_name, &progress.error);
-            return Some(row.settle(Err(reason), now));
+            row.failure = Some(short(&status.service_name, &progress.error).to_owned());
+            row.phase = Phase::Failing {
+                until: now + LAST_WORDS,
+            };
+            return None;
         }
         // The event about it may have been first.
         row.verdict.get_or_insert_with(|| status.health.clone());
@@ -172,19 +196,20 @@ impl Board {
         Some(row.settle(Ok(&status.state), now))
     }
 
-    /// Whether everything but a first verdict about health is there, for some.
-    pub(super) fn waits_for_verdicts(&self) -> bool {
-        self.rows
-            .iter()
-            .any(|row| matches!(row.phase, Phase::Checking { .. }))
+    /// Whether the answers are there, but not all that belongs to them.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.rows.iter().any(|row| row.phase.until().is_some())
     }
 
-    /// Services whose first verdict has been waited for long enough.
+    /// Services whose first verdict, or last words, have been waited for long enough.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Settled> {
-        let overdue = |row: &Row| matches!(row.phase, Phase::Checking { until } if until <= now);
-        let rows = self.rows.iter_mut().filter(|row| overdue(row));
-        rows.map(|row| row.settle(Ok("running, health not known yet"), now))
-            .collect()
+        let overdue = |row: &&mut Row| row.phase.until().is_some_and(|until| until <= now);
+        let rows = self.rows.iter_mut().filter(overdue);
+        rows.map(|row| match row.failure.take() {
+            Some(reason) => row.settle(Err(&reason), now),
+            None => row.settle(Ok("running, health not known yet"), now),
+        })
+        .collect()
     }
 
     /// Keeps the last lines of those that are under way.
@@ -220,6 +245,7 @@ impl Board {
             Phase::Starting => "starting",
             Phase::Started => "started, not ready yet",
             Phase::Checking { .. } => "checking health",
+            Phase::Failing { .. } => "failing",
             Phase::Up => "up",
             Phase::Failed => "failed",
             Phase::Stopping => "stopping",
@@ -351,11 +377,17 @@ mod tests {
         for number in 0..30 {
             board.line("thor", &number.to_string());
         }
-        let settled = board.progress(&answer("thor", "unknown", "exit code 1"), true, true, now);
-        let settled = settled.expect("settles");
+        assert_eq!(
+            board.progress(&answer("thor", "unknown", "exit code 1"), true, true, now),
+            None
+        );
+        board.line("thor", "30");
+        let [settled] = &*board.overdue(now + LAST_WORDS) else {
+            panic!("settles")
+        };
         assert_eq!(settled.outcome, Err("exit code 1".into()));
-        assert_eq!(settled.tail.first().map(String::as_str), Some("20"));
-        assert_eq!(settled.tail.last().map(String::as_str), Some("29"));
+        assert_eq!(settled.tail.first().map(String::as_str), Some("21"));
+        assert_eq!(settled.tail.last().map(String::as_str), Some("30"));
     }
 
     #[test]

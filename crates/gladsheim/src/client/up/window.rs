@@ -147,7 +147,7 @@ impl Window {
                 // Rows are left at a turn only: by then the events have caught up with the answers.
                 _ = turns.tick(), if self.rows || until_up => {
                     self.turn()?;
-                    if progress.is_none() && !self.stopping && !self.board.waits_for_verdicts() {
+                    if progress.is_none() && !self.stopping && !self.board.is_incomplete() {
                         self.release()?;
                         if until_up {
                             return Ok(self.first_failure.unwrap_or(ExitCode::SUCCESS));
@@ -242,15 +242,16 @@ impl Window {
 
     /// The spinners turn.
     fn turn(&mut self) -> Result<(), CliError> {
-        if !self.rows {
-            return Ok(());
+        let overdue = self.board.overdue(Instant::now());
+        if self.rows {
+            let lines: Vec<_> = overdue
+                .iter()
+                .flat_map(|settled| self.rest(settled))
+                .collect();
+            let block = self.block();
+            self.screen.draw(&lines, &block)?;
         }
-        let mut lines = Vec::new();
-        for settled in self.board.overdue(Instant::now()) {
-            lines.extend(self.rest(&settled));
-        }
-        let block = self.block();
-        Ok(self.screen.draw(&lines, &block)?)
+        Ok(())
     }
 
     /// No more rows: what was held back is shown, and the rest as it comes.
