@@ -231,23 +231,38 @@ impl TestDaemon {
 impl Drop for TestDaemon {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            // The daemon first, or it would bring its services back.
+            // The daemon first, or it would bring its services back. Asked twice it kills what is left and
+            // removes its cgroups; one that does not end is killed.
+            for signal in [Signal::SIGTERM, Signal::SIGINT] {
+                // One that was reaped already has no pid any more.
+                if !matches!(child.try_wait(), Ok(None)) {
+                    break;
+                }
+                let _ = kill(Pid::from_raw(child.id() as i32), signal);
+            }
+            patiently(|| !matches!(child.try_wait(), Ok(None)));
             let _ = child.kill().and_then(|()| child.wait());
         }
         self.child = None;
-        // Again and again: one that is just being born is not seen at first. Bounded, because a process
-        // may be stuck in the kernel, and a drop must not panic.
-        for _ in 0..500 {
+        // Again and again: one that is just being born is not seen at first.
+        patiently(|| {
             let leftovers = self.processes();
-            if leftovers.is_empty() {
-                break;
-            }
             leftovers.iter().for_each(Process::kill);
-            thread::sleep(Duration::from_millis(10));
-        }
+            leftovers.is_empty()
+        });
         if thread::panicking() {
             crate::helper::complain(&format!("--- the daemon said:\n{}", self.log()));
         }
+    }
+}
+
+/// Tries again for a while, and no longer: a process may be stuck in the kernel, and a drop must not panic.
+fn patiently(mut done: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if done() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
