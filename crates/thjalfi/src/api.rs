@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::{
-    LogQuery, LogStream, ProcessEvent, ServiceLoaderError, ServiceProcess, Signal, StartOptions,
+    AdoptOptions, LogQuery, LogStream, ProcessEvent, ServiceLoaderError, ServiceProcess, Signal,
+    StartOptions,
 };
 
 /// Starts, stops and looks up service processes (specification: Thjalfi, Public API).
@@ -43,6 +44,29 @@ pub trait ServiceLoaderApi: Send + Sync + 'static {
         service_name: &str,
         options: StartOptions,
     ) -> Result<ServiceProcess, ServiceLoaderError>;
+
+    /// Added: goes on with a run that an earlier daemon has started: same process, same output.
+    ///
+    /// A process that has ended meanwhile is a run that ends at once, with its exit status where the
+    /// kernel still tells it; what is left of its tree is killed. A number that was given to another
+    /// process is recognised, and that process left alone. The name need not be configured.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyRunning`; `Io` if there is no telling whether it lives.
+    async fn adopt_service(
+        &self,
+        service_name: &str,
+        options: AdoptOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError>;
+
+    /// Added: kills what earlier daemons of this hall have left running and nobody has adopted, and
+    /// waits for its end. Called after all adoptions, before the first start.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if something could not be found or killed.
+    async fn end_leftovers(&self) -> Result<(), ServiceLoaderError>;
 
     /// Stops a service: its stop signal to the leader, then to what is left of the tree; SIGKILL to
     /// all of it after `timeout`. Returns when the tree is gone.

@@ -80,9 +80,29 @@ impl Hall {
         Err(ErrorKind::ResourceBusy.into())
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Folders of the services' groups that exist.
+    pub(crate) fn group_folders(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let folders = entries.flatten().map(|entry| entry.path());
+        Ok(folders.filter(|folder| folder.is_dir()).collect())
+    }
+
+    /// Removes the folder once it has no group.
+    pub(crate) fn remove_if_unused(&self) {
+        let _groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        // It fails where a group is left.
+        let _ = fs::remove_dir(&self.folder);
+    }
+
     fn make_group(self: &Arc<Self>, service_name: &str) -> io::Result<Group> {
-        // The kernel's own files never end like this.
-        let folder = self.folder.join(format!("{service_name}.service"));
+        let folder = self.folder.join(group_name(service_name));
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         make(&self.folder)?;
         let new = make(&folder)?;
@@ -94,6 +114,11 @@ impl Hall {
             new,
         })
     }
+}
+
+/// Name of the folder of a service's group; the kernel's own files never end like this.
+pub(crate) fn group_name(service_name: &str) -> String {
+    format!("{service_name}.service")
 }
 
 /// Whether the folder is new.
@@ -216,7 +241,7 @@ impl Drop for Group {
 }
 
 /// Removes a group and the groups that the service has made below.
-fn remove(folder: &Path) -> io::Result<()> {
+pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir(folder) {
         Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
         other => return other,

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::{
-    LogQuery, LogStream, ProcessEvent, ServiceLoader, ServiceLoaderApi, ServiceLoaderError,
-    ServiceProcess, Signal, StartOptions,
+    AdoptOptions, LogQuery, LogStream, ProcessEvent, ServiceLoader, ServiceLoaderApi,
+    ServiceLoaderError, ServiceProcess, Signal, StartOptions,
 };
 
 #[async_trait]
@@ -26,6 +26,18 @@ impl ServiceLoaderApi for ServiceLoader {
         options: StartOptions,
     ) -> Result<ServiceProcess, ServiceLoaderError> {
         self.launch_service(service_name, options).await
+    }
+
+    async fn adopt_service(
+        &self,
+        service_name: &str,
+        options: AdoptOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError> {
+        self.adopt_service(service_name, options).await
+    }
+
+    async fn end_leftovers(&self) -> Result<(), ServiceLoaderError> {
+        self.end_leftovers().await
     }
 
     async fn stop_service(

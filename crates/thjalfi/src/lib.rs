@@ -23,6 +23,7 @@
 //! Depend on [`ServiceLoaderApi`]; construct [`ServiceLoader`].
 
 pub use crate::{
+    adopt::{AdoptOptions, ProcessIdentity, boot_id},
     api::ServiceLoaderApi,
     authorize::{Admission, AuthorizeError, Authorizer, StartRequest},
     config::{Containment, LogRotation, Readiness, ServiceLoaderConfig, StartOptions},
@@ -41,6 +42,8 @@ pub use crate::{
 };
 
 mod actor;
+mod adopt;
+mod adopted;
 mod api;
 mod authorize;
 mod capability;
@@ -53,8 +56,10 @@ mod error;
 mod event;
 mod exec;
 mod follow;
+mod group;
 mod heimdall;
 mod identity;
+mod leftover;
 mod limits;
 mod loader;
 mod log;

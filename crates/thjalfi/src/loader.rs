@@ -8,25 +8,27 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Authorizer, Heimdall, LogQuery, LogStream, OsSpawner, ProcessEvent, ProcessSpawner, Readiness,
-    ServiceLoaderConfig, ServiceLoaderError, ServiceProcess, Signal, StartOptions,
-    actor::{OnTimeout, StopOutcome, Supervisor},
+    AdoptOptions, Authorizer, Heimdall, LogQuery, LogStream, OsSpawner, ProcessEvent,
+    ProcessSpawner, Readiness, ServiceLoaderConfig, ServiceLoaderError, ServiceProcess, Signal,
+    StartOptions,
+    actor::{OnTimeout, StopOutcome},
     authorize::{AuthorizeError, StartRequest},
-    command::{AfterStop, Setting, Spawner},
+    command::{Setting, Spawner},
     error::{SpawnError, Stage},
     follow,
     identity::Identity,
     logfile::Log,
     notify::{self, Notifier},
     options,
-    process::Shared,
     slots::{self, Reservation, Run, Slots},
     spawn::{SpawnSpec, program_path},
 };
+
+mod run;
 
 /// Starts, stops and looks up services (specification: Thjalfi, `ServiceLoader`).
 ///
@@ -91,13 +93,13 @@ impl ServiceLoader {
         Self {
             inner: Arc::new(Inner {
                 paths: RwLock::new(config.service_paths.clone()),
-                config,
                 ports,
                 slots: Arc::new(Slots::new()),
                 logs: Mutex::default(),
-                notifier: Arc::default(),
+                notifier: Arc::new(Notifier::new(config.cgroup_name.clone())),
                 tasks: TaskTracker::new(),
                 abandoned: CancellationToken::new(),
+                config,
             }),
         }
     }
@@ -259,6 +261,30 @@ impl ServiceLoader {
         self.inner.slots.subscribe()
     }
 
+    /// As [`ServiceLoaderApi::adopt_service`](crate::ServiceLoaderApi::adopt_service).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn adopt_service(
+        &self,
+        service_name: &str,
+        options: AdoptOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError> {
+        let reservation = self.inner.slots.reserve(service_name).await?;
+        let run = self.inner.adopt(service_name, options, reservation).await?;
+        Ok(run.process)
+    }
+
+    /// As [`ServiceLoaderApi::end_leftovers`](crate::ServiceLoaderApi::end_leftovers).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn end_leftovers(&self) -> Result<(), ServiceLoaderError> {
+        Ok(self.inner.ports.spawner.end_leftovers().await?)
+    }
+
     async fn launch(
         &self,
         service_name: &str,
@@ -349,57 +375,14 @@ impl Inner {
             ..spec
         };
         let (child, output) = setting.spawn(service_name, service).await.map_err(failed)?;
-        let (commands, received) = mpsc::unbounded_channel();
-        let (ready_told, ready) = watch::channel(false);
-        let (exit_told, exit) = watch::channel(None);
-        let process = ServiceProcess {
-            service_name: service_name.to_owned(),
-            pid: child.pid(),
-            start_time: SystemTime::now(),
-            shared: Arc::new(Shared {
-                leader: child.leader(),
-                ready,
-                exit,
-                cgroup: child.cgroup(),
-            }),
-        };
-        let run = Run {
-            process: process.clone(),
-            commands,
-            ending: Arc::new(watch::Sender::new(false)),
-            extended: Arc::new(watch::Sender::new(None)),
-        };
+        let start_time = SystemTime::now();
+        let (run, supervisor) = self.supervisor(service_name, setting, child, output, start_time);
         reservation.fulfil(run.clone());
         self.slots.tell(ProcessEvent::Started {
-            service_name: process.service_name,
-            pid: process.pid,
-            start_time: process.start_time,
-        });
-        let supervisor = Supervisor {
             service_name: service_name.to_owned(),
-            child,
-            stop_signal: options.stop_signal,
-            commands: received,
-            ready: Some(ready_told),
-            readiness: options.readiness.clone(),
-            ending: Arc::clone(&run.ending),
-            exit: exit_told,
-            notices: notified.then(|| {
-                let notices = self
-                    .notifier
-                    .listen(run.process.pid, run.process.shared.cgroup.clone());
-                (notices, Arc::clone(&self.notifier))
-            }),
-            extended: Arc::clone(&run.extended),
-            output,
-            after_stop: options.post_stop.clone().map(|command| AfterStop {
-                setting,
-                command,
-                limit: self.config.shutdown_timeout,
-            }),
-            slots: Arc::clone(&self.slots),
-            abandoned: self.abandoned.clone(),
-        };
+            pid: run.process.pid,
+            start_time,
+        });
         if options.readiness == Readiness::Exec {
             supervisor.become_ready();
         }

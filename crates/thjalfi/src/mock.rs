@@ -18,8 +18,8 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    ChildProcess, ProcessExit, ProcessSpawner, ServiceProcess, Signal, SignalTarget, SpawnError,
-    SpawnSpec, process::Shared,
+    ChildProcess, ProcessExit, ProcessIdentity, ProcessSpawner, ServiceProcess, Signal,
+    SignalTarget, SpawnError, SpawnSpec, process::Shared,
 };
 pub use crate::{api::MockServiceLoaderApi, authorize::MockAuthorizer, spawn::MockProcessSpawner};
 
@@ -46,6 +46,7 @@ impl FakeProcess {
                 ready,
                 exit,
                 cgroup: None,
+                mark: None,
             }),
         };
         let control = FakeProcessControl {
@@ -125,6 +126,14 @@ impl ProcessSpawner for FakeSpawner {
         // A test that does not look at its children needs no control.
         let _ = self.children.send(control);
         Ok(Box::new(child))
+    }
+
+    async fn adopt(&self, _: &str, _: &ProcessIdentity) -> io::Result<Box<dyn ChildProcess>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    async fn end_leftovers(&self) -> io::Result<()> {
+        Ok(())
     }
 
     fn containment(&self) -> &'static str {

@@ -60,6 +60,8 @@ pub enum Notice {
 /// The socket, made when the first service needs it, and who listens to whom.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
+    /// Name of the hall, so that its next daemon has the same address.
+    hall: Option<String>,
     address: OnceLock<String>,
     listeners: Arc<Listeners>,
     receiver: OnceLock<DropGuard>,
@@ -77,12 +79,19 @@ struct Listener {
 }
 
 impl Notifier {
+    pub(crate) fn new(hall: Option<String>) -> Self {
+        Self {
+            hall,
+            ..Self::default()
+        }
+    }
+
     /// The socket's address, as services are told.
     pub(crate) fn address(&self, tasks: &TaskTracker) -> io::Result<String> {
         if let Some(address) = self.address.get() {
             return Ok(address.clone());
         }
-        let (address, socket) = open_socket()?;
+        let (address, socket) = open_socket(self.hall.as_deref())?;
         let cancel = CancellationToken::new();
         // Of two that come here at once, one takes its socket back.
         if self.receiver.set(cancel.clone().drop_guard()).is_ok() {
@@ -185,12 +194,21 @@ fn leader_of(pid: u32) -> Option<u32> {
     })
 }
 
-/// A socket with a name that the kernel picks: unique, and gone with the socket.
-fn open_socket() -> io::Result<(String, UnixDatagram)> {
+/// A socket with the hall's name or, where that is taken, one that the kernel picks; gone with the socket.
+fn open_socket(hall: Option<&str>) -> io::Result<(String, UnixDatagram)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
     setsockopt(&socket, PassCred, &true)?;
-    bind(socket.as_raw_fd(), &UnixAddr::new_unnamed())?;
+    let named = hall.map(|hall| {
+        let name = format!("{hall}/notify");
+        bind(
+            socket.as_raw_fd(),
+            &UnixAddr::new_abstract(name.as_bytes())?,
+        )
+    });
+    if !matches!(named, Some(Ok(()))) {
+        bind(socket.as_raw_fd(), &UnixAddr::new_unnamed())?;
+    }
     let bound: UnixAddr = getsockname(socket.as_raw_fd())?;
     let name = bound.as_abstract().unwrap_or_default();
     let address = format!("@{}", String::from_utf8_lossy(name));

@@ -1,6 +1,7 @@
 //! The real processes: a leader held by its pidfd, and its tree in a cgroup or a session.
 
 use std::{
+    collections::HashSet,
     ffi::CString,
     fs::{self, File},
     io::{self, ErrorKind, Read, Seek},
@@ -10,7 +11,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::ExitStatus,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -21,12 +22,14 @@ use tokio_util::{
 };
 
 use crate::{
-    ChildProcess, Containment, ProcessSpawner, Signal, SignalTarget, SpawnSpec, capability,
+    ChildProcess, Containment, ProcessIdentity, ProcessSpawner, Signal, SignalTarget, SpawnSpec,
+    adopted::AdoptedChild,
+    capability,
     cgroup::{Group, Hall},
     env,
     error::{SpawnError, Stage},
     exec::{self, Plan},
-    limits, procfs, reaper,
+    leftover, limits, procfs, reaper,
     session::{self, LEADERS, Session},
     spawn::program_path,
     sys::{self, Pidfd},
@@ -42,9 +45,17 @@ pub struct OsSpawner {
     cgroup_name: Option<String>,
     active: OnceLock<Result<Active, String>>,
     reaper: OnceLock<()>,
+    held: Mutex<Held>,
     tasks: TaskTracker,
     cancel: CancellationToken,
     _cancel_on_drop: DropGuard,
+}
+
+/// The trees that were adopted.
+#[derive(Debug, Clone, Default)]
+struct Held {
+    groups: HashSet<PathBuf>,
+    marks: HashSet<String>,
 }
 
 /// The containment that this machine allows.
@@ -63,6 +74,7 @@ impl OsSpawner {
             cgroup_name,
             active: OnceLock::new(),
             reaper: OnceLock::new(),
+            held: Mutex::default(),
             tasks: TaskTracker::new(),
             _cancel_on_drop: cancel.clone().drop_guard(),
             cancel,
@@ -117,7 +129,7 @@ impl ProcessSpawner for OsSpawner {
             }
             Active::Session => {
                 self.start_reaper();
-                let mark = session::new_mark();
+                let mark = session::new_mark(self.cgroup_name.as_deref().unwrap_or_default());
                 let extra = [(session::MARK.to_owned(), mark.clone())];
                 let started = procfs::now();
                 let (pid, pidfd) = execute(&spec, &extra, None)?;
@@ -133,6 +145,36 @@ impl ProcessSpawner for OsSpawner {
                 LEADERS.forget(pid);
                 SpawnError::new(Stage::Clone, None, error)
             })
+    }
+
+    async fn adopt(
+        &self,
+        service_name: &str,
+        identity: &ProcessIdentity,
+    ) -> io::Result<Box<dyn ChildProcess>> {
+        let hall = match self.active() {
+            Ok(Active::Cgroup(hall)) => Some(hall),
+            Ok(Active::Session) | Err(_) => None,
+        };
+        let child = AdoptedChild::new(service_name, identity, hall)?;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.groups.extend(child.cgroup());
+        held.marks.extend(child.mark());
+        Ok(Box::new(child))
+    }
+
+    async fn end_leftovers(&self) -> io::Result<()> {
+        let held = self
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match (self.active(), &self.cgroup_name) {
+            (Ok(Active::Cgroup(hall)), Some(_)) => leftover::end_groups(hall, &held.groups).await,
+            (Ok(Active::Session), Some(name)) => leftover::end_marked(name, &held.marks).await,
+            // Without a name of its own, a hall has no later daemon.
+            (_, None) | (Err(_), _) => Ok(()),
+        }
     }
 
     fn containment(&self) -> &'static str {
@@ -320,6 +362,13 @@ impl ChildProcess for OsChild {
         match &self.tree {
             Tree::Group(group) => Some(group.folder().to_owned()),
             Tree::Session(_) => None,
+        }
+    }
+
+    fn mark(&self) -> Option<String> {
+        match &self.tree {
+            Tree::Group(_) => None,
+            Tree::Session(session) => Some(session.mark().to_owned()),
         }
     }
 

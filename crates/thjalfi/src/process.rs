@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{ServiceLoaderError, Signal};
+use crate::{ProcessIdentity, ServiceLoaderError, Signal, adopt::boot_id, procfs};
 
 /// Handle of one run of a service (specification: Thjalfi, `ServiceProcess`).
 ///
@@ -34,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) ready: watch::Receiver<bool>,
     pub(crate) exit: watch::Receiver<Option<ProcessExit>>,
     pub(crate) cgroup: Option<PathBuf>,
+    pub(crate) mark: Option<String>,
 }
 
 /// Where signals for one process go, whoever holds it; a pidfd, or a fake in tests.
@@ -135,6 +136,22 @@ impl ServiceProcess {
     /// Whether the leader still runs.
     pub fn is_alive(&self) -> bool {
         self.shared.exit.borrow().is_none()
+    }
+
+    /// Added: what it takes to recognise the run later, and to adopt it; `None` if it has ended.
+    ///
+    /// Reads `/proc`, and waits for the rest of an `exec` under way.
+    pub fn identity(&self) -> Option<ProcessIdentity> {
+        // The number may mean another process only once the leader was reaped.
+        let stat = procfs::stat(self.pid).filter(|_| self.is_alive())?;
+        Some(ProcessIdentity {
+            pid: self.pid,
+            start_ticks: stat.start,
+            boot_id: boot_id().ok()?,
+            cgroup: self.shared.cgroup.clone(),
+            mark: self.shared.mark.clone(),
+            start_time: self.start_time,
+        })
     }
 
     /// Added: folder of the service's own cgroup, where it has one.

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
+    os::unix::fs::MetadataExt,
 };
 
 use nix::time::{ClockId, clock_gettime};
@@ -28,6 +29,28 @@ pub(crate) struct Stat {
 /// `None` if there is no such process.
 pub(crate) fn stat(pid: u32) -> Option<Stat> {
     parse(&read(&format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// How a process ended that its parent has not reaped yet; `None` if there is no such process, or
+/// it is not ours to be told.
+pub(crate) fn zombie_status(pid: u32, start: u64) -> Option<i32> {
+    let text = read(&format!("/proc/{pid}/stat")).ok()?;
+    parse(&text).filter(|stat| stat.zombie && stat.start == start)?;
+    // The kernel shows a zero to those who may not know.
+    let own = nix::unistd::geteuid();
+    let owner = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    (own.is_root() || owner == own.as_raw())
+        .then(|| text.split_ascii_whitespace().next_back()?.parse().ok())
+        .flatten()
+}
+
+/// All processes that exist.
+pub(crate) fn processes() -> io::Result<Vec<u32>> {
+    let entries = fs::read_dir("/proc")?;
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(pids.collect())
 }
 
 /// The time of now as start times are told. Asking for that of a process which is just in `exec`
@@ -103,15 +126,8 @@ fn listed_children(pid: u32) -> io::Result<Option<Vec<u32>>> {
 }
 
 fn walk_children(parent: u32) -> io::Result<Vec<u32>> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        if let Some(pid) = name.to_str().and_then(|name| name.parse().ok())
-            && stat(pid).is_some_and(|stat| stat.parent == parent)
-        {
-            all.push(pid);
-        }
-    }
+    let mut all = processes()?;
+    all.retain(|pid| stat(*pid).is_some_and(|stat| stat.parent == parent));
     Ok(all)
 }
 

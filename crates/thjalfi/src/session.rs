@@ -49,6 +49,11 @@ impl Leaders {
         Ok(started)
     }
 
+    /// Takes over a leader that an earlier daemon has started.
+    pub(crate) fn adopt(&self, pid: u32) {
+        self.pids().insert(pid);
+    }
+
     pub(crate) fn forget(&self, pid: u32) {
         self.pids().remove(&pid);
     }
@@ -67,13 +72,19 @@ impl Leaders {
     }
 }
 
-/// The mark of a new run: unique on this machine.
-pub(crate) fn new_mark() -> String {
+/// The mark of a new run of a hall: unique on this machine.
+pub(crate) fn new_mark(hall: &str) -> String {
     static RUNS: AtomicU64 = AtomicU64::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    format!("{hall}/{}{run}", own_mark())
+}
+
+/// What the marks of all runs that this process has started have in common.
+pub(crate) fn own_mark() -> String {
     static OWN_START: OnceLock<u64> = OnceLock::new();
     let own = std::process::id();
     let start = OWN_START.get_or_init(|| procfs::stat(own).map_or(0, |stat| stat.start));
-    format!("{own}.{start}.{}", RUNS.fetch_add(1, Ordering::Relaxed))
+    format!("{own}.{start}.")
 }
 
 /// The session of this process, in which no service is.
@@ -89,6 +100,8 @@ pub(crate) struct Session {
     /// In clock ticks since boot; nothing older belongs to the tree.
     not_before: u64,
     mark: String,
+    /// Its orphans do not come to this process: an earlier daemon has started it.
+    adopted: bool,
     /// Members whose end is awaited.
     awaited: Vec<AsyncFd<Arc<Pidfd>>>,
     killing: bool,
@@ -100,9 +113,22 @@ impl Session {
             leader,
             not_before: started,
             mark,
+            adopted: false,
             awaited: Vec::new(),
             killing: false,
         }
+    }
+
+    /// The tree of a run that an earlier daemon has started.
+    pub(crate) fn adopted(leader: u32, mark: String, started: u64) -> Self {
+        Self {
+            adopted: true,
+            ..Self::new(leader, mark, started)
+        }
+    }
+
+    pub(crate) fn mark(&self) -> &str {
+        &self.mark
     }
 
     /// Kills the members whose end is awaited, and from now on all that `gone` still finds. Before
@@ -153,9 +179,16 @@ impl Session {
         let own = std::process::id();
         let own_session = own_session();
         let mut found = Found::default();
-        let mut pending = procfs::children(self.leader)?;
+        let mut pending = Vec::new();
         // A child that was being started when it was listed is a known leader under the lock.
-        let listed = procfs::children(own)?;
+        let listed = if self.adopted {
+            let mut all = procfs::processes()?;
+            all.retain(|pid| *pid != self.leader && *pid != own);
+            all
+        } else {
+            pending = procfs::children(self.leader)?;
+            procfs::children(own)?
+        };
         LEADERS.with(|leaders| {
             for pid in listed.into_iter().filter(|pid| !leaders.contains(pid)) {
                 let Some(stat) = procfs::stat(pid).filter(|stat| stat.session != own_session)
@@ -165,6 +198,7 @@ impl Session {
                 match self.relation(pid, &stat, leaders) {
                     Relation::Member => pending.push(pid),
                     Relation::Other => {}
+                    Relation::Unknown if self.adopted => {}
                     Relation::Unknown => found.unknown.push(pid),
                 }
             }
@@ -186,10 +220,20 @@ impl Session {
         Ok(found)
     }
 
+    /// Whether the leader ended while nobody looked, and its number means another process now.
+    fn number_is_reused(&self) -> bool {
+        let reused = |stat: Stat| stat.start != self.not_before;
+        self.adopted && procfs::stat(self.leader).is_some_and(reused)
+    }
+
     fn relation(&self, pid: u32, stat: &Stat, leaders: &BTreeSet<u32>) -> Relation {
         // A number cannot be given to a new process while a group or session carries it.
-        if stat.session == self.leader || stat.group == self.leader {
+        if (stat.session == self.leader || stat.group == self.leader) && !self.number_is_reused() {
             return Relation::Member;
+        }
+        // All processes of the machine are looked at: what is surely none of ours costs least.
+        if self.adopted && (stat.start < self.not_before || leaders.contains(&stat.session)) {
+            return Relation::Other;
         }
         match procfs::environment_value(pid, MARK) {
             Some(mark) if mark == self.mark => Relation::Member,

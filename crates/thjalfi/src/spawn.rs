@@ -10,7 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::{Signal, SignalTarget, StartOptions, error::SpawnError, identity::Identity};
+use crate::{
+    ProcessIdentity, Signal, SignalTarget, StartOptions, error::SpawnError, identity::Identity,
+};
 
 /// All that is needed to start one process.
 #[derive(Debug)]
@@ -47,6 +49,26 @@ pub trait ProcessSpawner: Send + Sync + 'static {
     /// The stage that failed; no process is left then.
     async fn spawn(&self, spec: SpawnSpec) -> Result<Box<dyn ChildProcess>, SpawnError>;
 
+    /// Takes over the process tree of a run that an earlier daemon has started. A leader that has
+    /// ended is a child whose status is not known; nobody else with its number is ever touched.
+    ///
+    /// # Errors
+    ///
+    /// If there is no telling whether it lives; nothing was done then.
+    async fn adopt(
+        &self,
+        service_name: &str,
+        identity: &ProcessIdentity,
+    ) -> io::Result<Box<dyn ChildProcess>>;
+
+    /// Kills whatever earlier daemons of this hall have left running and nobody has adopted, and waits
+    /// for its end.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be found or killed.
+    async fn end_leftovers(&self) -> io::Result<()>;
+
     /// How its process trees are held together: `cgroup` or `session`.
     fn containment(&self) -> &'static str;
 }
@@ -64,6 +86,11 @@ pub trait ChildProcess: fmt::Debug + Send + 'static {
 
     /// Folder of the cgroup that holds the tree, where there is one.
     fn cgroup(&self) -> Option<PathBuf>;
+
+    /// What marks the processes of the tree, where no cgroup holds them.
+    fn mark(&self) -> Option<String> {
+        None
+    }
 
     /// Waits for the end of the leader and reaps it. Cancel safe.
     ///

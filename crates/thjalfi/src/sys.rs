@@ -50,6 +50,35 @@ impl Pidfd {
     }
 }
 
+/// `struct pidfd_info` of the kernel, in its first size.
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// `_IOWR(0xFF, 11, struct pidfd_info)`
+const PIDFD_GET_INFO: u32 = 0xC000_FF0B | (mem::size_of::<PidfdInfo>() as u32) << 16;
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+impl Pidfd {
+    /// How the process ended, if that is known here: once its parent has reaped it, and from Linux
+    /// 6.15 on.
+    pub(crate) fn exit_status(&self) -> Option<ExitStatus> {
+        let mut info = PidfdInfo {
+            mask: PIDFD_INFO_EXIT,
+            ..PidfdInfo::default()
+        };
+        // SAFETY: the descriptor is open, and the kernel writes at most as much as the number says.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), PIDFD_GET_INFO as _, &raw mut info) };
+        (result == 0 && info.mask & PIDFD_INFO_EXIT != 0)
+            .then(|| ExitStatus::from_raw(info.exit_code))
+    }
+}
+
 impl SignalTarget for Pidfd {
     fn signal(&self, signal: Signal) -> io::Result<()> {
         // SAFETY: the descriptor is open, and a null siginfo is allowed.

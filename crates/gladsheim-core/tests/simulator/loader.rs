@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use thjalfi::{
-    LogQuery, LogStream, ProcessEvent, ProcessExit, Readiness, ServiceLoaderApi,
+    AdoptOptions, LogQuery, LogStream, ProcessEvent, ProcessExit, Readiness, ServiceLoaderApi,
     ServiceLoaderError, ServiceProcess, Signal, StartOptions,
     mock::{FakeProcess, FakeProcessControl},
 };
@@ -153,6 +153,18 @@ impl ServiceLoaderApi for FakeLoader {
         slot.run = Some(Arc::clone(&run));
         self.tasks.spawn(self.clone().live(name.to_owned(), run));
         Ok(process)
+    }
+
+    async fn adopt_service(
+        &self,
+        name: &str,
+        _: AdoptOptions,
+    ) -> Result<ServiceProcess, ServiceLoaderError> {
+        not_running(name)
+    }
+
+    async fn end_leftovers(&self) -> Result<(), ServiceLoaderError> {
+        Ok(())
     }
 
     async fn stop_service(&self, name: &str, grace: Duration) -> Result<(), ServiceLoaderError> {

@@ -6,6 +6,7 @@
     reason = "helpers of tests may panic and print as tests do"
 )]
 
+mod adopt;
 mod containment;
 mod lifecycle;
 mod notify;

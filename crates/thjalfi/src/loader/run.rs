@@ -1,0 +1,120 @@
+//! Every run, whoever started it, gets its supervisor here.
+
+use std::{sync::Arc, time::SystemTime};
+
+use tokio::sync::{mpsc, watch};
+
+use super::Inner;
+use crate::{
+    AdoptOptions, ChildProcess, Readiness, ServiceLoaderError, ServiceProcess,
+    actor::Supervisor,
+    command::{AfterStop, Setting, Spawner},
+    identity::Identity,
+    output::Output,
+    process::Shared,
+    slots::{Reservation, Run},
+};
+
+impl Inner {
+    /// The run of a child and its supervisor, which is to be spawned once the run has its slot.
+    pub(super) fn supervisor(
+        &self,
+        service_name: &str,
+        setting: Setting,
+        child: Box<dyn ChildProcess>,
+        output: Option<Output>,
+        start_time: SystemTime,
+    ) -> (Run, Supervisor) {
+        let options = Arc::clone(&setting.options);
+        let (commands, received) = mpsc::unbounded_channel();
+        let (ready_told, ready) = watch::channel(false);
+        let (exit_told, exit) = watch::channel(None);
+        let run = Run {
+            process: ServiceProcess {
+                service_name: service_name.to_owned(),
+                pid: child.pid(),
+                start_time,
+                shared: Arc::new(Shared {
+                    leader: child.leader(),
+                    ready,
+                    exit,
+                    cgroup: child.cgroup(),
+                    mark: child.mark(),
+                }),
+            },
+            commands,
+            ending: Arc::new(watch::Sender::new(false)),
+            extended: Arc::new(watch::Sender::new(None)),
+        };
+        let notices = (options.readiness == Readiness::Notify).then(|| {
+            let notices = self.notifier.listen(child.pid(), child.cgroup());
+            (notices, Arc::clone(&self.notifier))
+        });
+        let supervisor = Supervisor {
+            service_name: service_name.to_owned(),
+            child,
+            stop_signal: options.stop_signal,
+            commands: received,
+            ready: Some(ready_told),
+            readiness: options.readiness.clone(),
+            ending: Arc::clone(&run.ending),
+            exit: exit_told,
+            notices,
+            extended: Arc::clone(&run.extended),
+            output,
+            after_stop: options.post_stop.clone().map(|command| AfterStop {
+                setting,
+                command,
+                limit: self.config.shutdown_timeout,
+            }),
+            slots: Arc::clone(&self.slots),
+            abandoned: self.abandoned.clone(),
+        };
+        (run, supervisor)
+    }
+
+    /// Goes on with a run of an earlier daemon. What is wrong with anything but its process is no
+    /// reason to leave that to itself.
+    pub(super) async fn adopt(
+        &self,
+        service_name: &str,
+        options: AdoptOptions,
+        reservation: Reservation,
+    ) -> Result<Run, ServiceLoaderError> {
+        let AdoptOptions {
+            identity,
+            ready,
+            options,
+        } = options;
+        let spawner = &self.ports.spawner;
+        let child = spawner.adopt(service_name, &identity).await?;
+        let owner = Identity::resolve(options.user.as_deref(), options.group.as_deref());
+        let setting = Setting {
+            spawner: Spawner(Arc::clone(spawner)),
+            identity: owner.unwrap_or_else(|error| {
+                tracing::warn!(service = service_name, %error, "its user is not known any more");
+                None
+            }),
+            log: self.log(service_name),
+            options: Arc::new(options),
+        };
+        let ready = ready || setting.options.readiness == Readiness::Exec;
+        if setting.options.readiness == Readiness::Notify
+            && let Err(error) = self.notifier.address(&self.tasks)
+        {
+            tracing::warn!(service = service_name, %error, "it cannot tell of itself any more");
+        }
+        let output = setting.output().unwrap_or_else(|error| {
+            tracing::warn!(service = service_name, %error, "its output is not captured any more");
+            None
+        });
+        let start_time = identity.start_time;
+        let (run, supervisor) = self.supervisor(service_name, setting, child, output, start_time);
+        reservation.fulfil(run.clone());
+        if ready {
+            supervisor.become_ready();
+        }
+        self.tasks.spawn(supervisor.run());
+        Ok(run)
+    }
+}
