@@ -19,9 +19,13 @@ const TOGETHER: usize = 100;
 
 #[tokio::main]
 async fn main() {
-    bare();
-    for containment in [Containment::Cgroup, Containment::Session] {
+    let kinds = [Containment::Cgroup, Containment::Session];
+    for (containment, captured) in kinds
+        .into_iter()
+        .flat_map(|kind| [(kind, false), (kind, true)])
+    {
         let names: Vec<String> = (0..TOGETHER).map(|index| format!("s{index}")).collect();
+        let logs = tempfile::TempDir::new().expect("is made");
         let sleep = std::path::PathBuf::from("/bin/sleep");
         let loader = ServiceLoader::new(ServiceLoaderConfig {
             service_paths: names
@@ -29,9 +33,11 @@ async fn main() {
                 .map(|name| (name.clone(), sleep.clone()))
                 .collect::<HashMap<_, _>>(),
             containment,
+            log_dir: captured.then(|| logs.path().to_owned()),
             ..ServiceLoaderConfig::default()
         });
-        println!("{}:", loader.containment());
+        let output = if captured { ", output captured" } else { "" };
+        println!("{}{output}:", loader.containment());
         one(&loader).await;
         all(&loader, &names).await;
     }
@@ -45,27 +51,27 @@ fn options() -> StartOptions {
 }
 
 /// `std` uses `posix_spawn` where nothing stands in its way.
-fn bare() {
-    let mut taken = Vec::new();
-    for _ in 0..ROUNDS {
-        let begun = Instant::now();
-        let mut child = Command::new("/bin/sleep")
-            .arg("1000")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("starts");
-        taken.push(begun.elapsed());
-        child.kill().expect("is killed");
-        child.wait().expect("is reaped");
-    }
-    print("bare spawn", taken);
+fn bare() -> Duration {
+    let begun = Instant::now();
+    let mut child = Command::new("/bin/sleep")
+        .arg("1000")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    let taken = begun.elapsed();
+    child.kill().expect("is killed");
+    child.wait().expect("is reaped");
+    taken
 }
 
+/// In turns, so that all see the same machine.
 async fn one(loader: &ServiceLoader) {
+    let mut floors = Vec::new();
     let (mut starts, mut kills, mut restarts) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
+        floors.push(bare());
         let begun = Instant::now();
         let process = loader.start_service("s0", options()).await.expect("starts");
         starts.push(begun.elapsed());
@@ -78,7 +84,13 @@ async fn one(loader: &ServiceLoader) {
         loader.force_kill_service("s0").await.expect("is killed");
         kills.push(begun.elapsed());
     }
-    print("start", starts);
+    let floor = print("bare spawn", floors);
+    let start = print("start", starts);
+    println!(
+        "  start to bare spawn: {:.2} times in the mean, {:.2} in the median",
+        start.0 / floor.0,
+        start.1 / floor.1
+    );
     print("SIGKILL to new pid", restarts);
     print("force kill", kills);
 }
@@ -107,9 +119,11 @@ async fn all(loader: &ServiceLoader, names: &[String]) {
     print("stop of 100 together", taken);
 }
 
-fn print(what: &str, mut taken: Vec<Duration>) {
+/// Returns mean and median in seconds.
+fn print(what: &str, mut taken: Vec<Duration>) -> (f64, f64) {
     taken.sort();
     let mean = taken.iter().sum::<Duration>() / taken.len() as u32;
     let (median, p99) = (taken[taken.len() / 2], taken[taken.len() * 99 / 100]);
     println!("  {what}: mean {mean:.1?}, median {median:.1?}, p99 {p99:.1?}");
+    (mean.as_secs_f64(), median.as_secs_f64())
 }

@@ -199,8 +199,8 @@ impl Supervisor {
         self.ready = None;
         let result = match phase {
             Phase::Stopping { .. } => self.child.signal_tree(self.stop_signal),
-            Phase::Running => self.child.kill_tree(),
-            Phase::Killing => Ok(()),
+            // What it has born since it was killed is seen now.
+            Phase::Running | Phase::Killing => self.child.kill_tree(),
         };
         if let Err(error) = result {
             tracing::warn!(service = self.service_name, %error, "the rest of its tree cannot be signalled");

@@ -2,14 +2,18 @@
 //!
 //! A cgroup2 mount without any controller is enough: a group is entered at birth, cannot be left
 //! without privileges, is killed whole by `cgroup.kill`, and tells when its last process has ended.
+//!
+//! Making and removing a group costs more than starting a process. So the group of a run that has
+//! ended by itself is kept for the next one, until the service or the hall is gone.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{self, ErrorKind},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -32,8 +36,16 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub(crate) struct Hall {
     folder: PathBuf,
-    /// Groups that exist. The lock also keeps making a group and removing the folder apart.
-    groups: Mutex<usize>,
+    /// The lock also keeps making a group and removing the folder apart.
+    groups: Mutex<Groups>,
+}
+
+#[derive(Debug, Default)]
+struct Groups {
+    /// How many belong to a run.
+    used: usize,
+    /// Services whose group exists and is as good as new.
+    kept: HashSet<String>,
 }
 
 impl Hall {
@@ -62,19 +74,27 @@ impl Hall {
             }
         }
         let _ = fs::remove_dir(&folder);
-        let groups = Mutex::new(0);
+        let groups = Mutex::default();
         Ok(Arc::new(Self { folder, groups }))
     }
 
-    /// The new group of a service; whatever still ran in an old one has been killed.
-    pub(crate) async fn open_group(self: &Arc<Self>, service_name: &str) -> io::Result<Group> {
+    /// An empty group for a run, and the descriptor by which a child is born into it; whatever still
+    /// ran in an old one has been killed.
+    pub(crate) async fn open_group(
+        self: &Arc<Self>,
+        service_name: &str,
+    ) -> io::Result<(Group, File)> {
         for _ in 0..ATTEMPTS {
             let mut group = self.make_group(service_name)?;
-            if group.new {
-                return Ok(group);
+            if group.usable {
+                match File::open(&group.folder) {
+                    Ok(folder) => return Ok((group, folder)),
+                    // Somebody else has removed what was kept.
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                }
             }
-            // Not to be used again: the kernel kills what is born into a group that was once killed.
-            group.kill()?;
+            group.kill_all()?;
             group.gone().await?;
         }
         Err(ErrorKind::ResourceBusy.into())
@@ -96,23 +116,63 @@ impl Hall {
 
     /// Removes the folder once it has no group.
     pub(crate) fn remove_if_unused(&self) {
-        let _groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let _groups = self.lock();
         // It fails where a group is left.
         let _ = fs::remove_dir(&self.folder);
     }
 
+    /// Keeps nothing any more for a service that does not run.
+    pub(crate) fn forget(&self, service_name: &str) {
+        let mut groups = self.lock();
+        if groups.kept.remove(service_name) {
+            self.remove_group(&groups, &self.group_folder(service_name));
+        }
+    }
+
     fn make_group(self: &Arc<Self>, service_name: &str) -> io::Result<Group> {
-        let folder = self.folder.join(group_name(service_name));
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        make(&self.folder)?;
-        let new = make(&folder)?;
-        *groups += 1;
+        let folder = self.group_folder(service_name);
+        let mut groups = self.lock();
+        let kept = groups.kept.remove(service_name);
+        let usable = kept || {
+            make(&self.folder)?;
+            make(&folder)?
+        };
+        groups.used += 1;
+        drop(groups);
+        let counts = !kept && has_controllers(&folder);
         Ok(Group {
             hall: Arc::clone(self),
+            service_name: service_name.to_owned(),
             folder,
             events: None,
-            new,
+            usable,
+            counts,
+            empty: false,
         })
+    }
+
+    fn group_folder(&self, service_name: &str) -> PathBuf {
+        self.folder.join(group_name(service_name))
+    }
+
+    /// Where something still runs, both stay for the next daemon to find.
+    fn remove_group(&self, groups: &Groups, folder: &Path) {
+        if remove(folder).is_ok() && groups.used == 0 && groups.kept.is_empty() {
+            let _ = fs::remove_dir(&self.folder);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Groups> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Hall {
+    fn drop(&mut self) {
+        let kept = std::mem::take(&mut self.lock().kept);
+        for service_name in kept {
+            self.remove_group(&Groups::default(), &self.group_folder(&service_name));
+        }
     }
 }
 
@@ -150,13 +210,21 @@ fn own_group(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
     })
 }
 
-/// The group of one service. Dropping it removes the folder if no process is left in it.
+/// The group of one run. Dropping it keeps the folder for the next run if it may be used again, and
+/// else removes it if no process is left in it.
 #[derive(Debug)]
 pub(crate) struct Group {
     hall: Arc<Hall>,
+    service_name: String,
     folder: PathBuf,
     events: Option<AsyncFd<File>>,
-    new: bool,
+    /// For a run: it was empty in the beginning, and has not been killed. The kernel kills what is
+    /// born into a group that was once killed.
+    usable: bool,
+    /// It has controllers, whose limits and counters are those of one run.
+    counts: bool,
+    /// All processes that were in it are known to be gone.
+    empty: bool,
 }
 
 impl Group {
@@ -164,20 +232,27 @@ impl Group {
         &self.folder
     }
 
-    /// The descriptor by which a child is born into the group.
-    pub(crate) fn open(&self) -> io::Result<File> {
-        File::open(&self.folder)
+    /// Kills all members but the leader, which is being killed already; those that are being forked
+    /// as well, unless there was no other member yet.
+    pub(crate) fn kill(&mut self, leader: Option<u32>) -> io::Result<()> {
+        if self.members()?.iter().all(|pid| Some(*pid) == leader) && !self.has_subgroups()? {
+            return Ok(());
+        }
+        self.kill_all()
     }
 
-    /// Kills all members, those that are being forked as well.
-    pub(crate) fn kill(&self) -> io::Result<()> {
+    fn kill_all(&mut self) -> io::Result<()> {
+        self.usable = false;
         fs::write(self.folder.join("cgroup.kill"), "1")
     }
 
     /// Sends a signal to each member.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
-        let opened: Vec<(u32, Pidfd)> = self
-            .members()?
+        let members = self.members()?;
+        if members.is_empty() {
+            return Ok(());
+        }
+        let opened: Vec<(u32, Pidfd)> = members
             .into_iter()
             .filter_map(|pid| Some((pid, Pidfd::open(pid).ok()?)))
             .collect();
@@ -202,6 +277,7 @@ impl Group {
         if self.events.is_none() {
             let file = File::open(self.folder.join("cgroup.events"))?;
             if !populated(&file)? {
+                self.empty = true;
                 return Ok(());
             }
             self.events = Some(sys::watch_file(file)?);
@@ -210,6 +286,7 @@ impl Group {
             // The kernel reports what changed after the last reading, so clear before reading.
             if !populated(events.get_ref())? {
                 self.events = None;
+                self.empty = true;
                 break;
             }
             events.ready(Interest::PRIORITY).await?.clear_ready();
@@ -218,24 +295,38 @@ impl Group {
     }
 }
 
+fn has_controllers(folder: &Path) -> bool {
+    let controllers = fs::read_to_string(folder.join("cgroup.controllers"));
+    controllers.is_ok_and(|controllers| !controllers.trim().is_empty())
+}
+
 fn populated(events: &File) -> io::Result<bool> {
     let mut text = [0; 128];
     let length = events.read_at(&mut text, 0)?;
     Ok(!text[..length].starts_with(b"populated 0"))
 }
 
+impl Group {
+    fn has_subgroups(&self) -> io::Result<bool> {
+        // Itself, and its name in the folder above.
+        Ok(fs::metadata(&self.folder)?.nlink() > 2)
+    }
+
+    /// Whether nothing of this run would be seen in the next one.
+    fn is_as_new(&self) -> bool {
+        self.usable && self.empty && !self.counts && matches!(self.has_subgroups(), Ok(false))
+    }
+}
+
 impl Drop for Group {
     fn drop(&mut self) {
-        let mut groups = self
-            .hall
-            .groups
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *groups -= 1;
-        // Where something still runs, both stay for the next daemon to find.
-        let removed = remove(&self.folder);
-        if removed.is_ok() && *groups == 0 {
-            let _ = fs::remove_dir(&self.hall.folder);
+        let as_new = self.is_as_new();
+        let mut groups = self.hall.lock();
+        groups.used -= 1;
+        if as_new {
+            groups.kept.insert(std::mem::take(&mut self.service_name));
+        } else {
+            self.hall.remove_group(&groups, &self.folder);
         }
     }
 }

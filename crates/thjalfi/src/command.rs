@@ -105,6 +105,7 @@ impl Setting {
             child.kill_tree()?;
             if ended.is_err() {
                 child.wait().await?;
+                child.kill_tree()?;
             }
             child.tree_gone().await
         };

@@ -225,11 +225,12 @@ impl ServiceLoader {
 
     /// As [`ServiceLoaderApi::set_service_paths`](crate::ServiceLoaderApi::set_service_paths).
     pub fn set_service_paths(&self, service_paths: HashMap<String, PathBuf>) {
-        *self
-            .inner
-            .paths
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = service_paths;
+        let paths = self.inner.paths.write();
+        let mut paths = paths.unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *paths, service_paths);
+        for gone in before.keys().filter(|name| !paths.contains_key(*name)) {
+            self.inner.ports.spawner.forget(gone);
+        }
     }
 
     /// As [`ServiceLoaderApi::containment`](crate::ServiceLoaderApi::containment).

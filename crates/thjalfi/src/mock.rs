@@ -136,6 +136,8 @@ impl ProcessSpawner for FakeSpawner {
         Ok(())
     }
 
+    fn forget(&self, _service_name: &str) {}
+
     fn containment(&self) -> &'static str {
         "session"
     }

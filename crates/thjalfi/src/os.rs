@@ -122,8 +122,8 @@ impl ProcessSpawner for OsSpawner {
                     self.start_reaper();
                 }
                 let failed = |error| SpawnError::new(Stage::Cgroup, None, error);
-                let group = hall.open_group(&spec.service_name).await.map_err(failed)?;
-                let folder = group.open().map_err(failed)?;
+                let opened = hall.open_group(&spec.service_name).await;
+                let (group, folder) = opened.map_err(failed)?;
                 let (pid, pidfd) = execute(&spec, &[], Some(folder.as_fd()))?;
                 (OsChild::new(pid, pidfd, Tree::Group(group)), pid)
             }
@@ -174,6 +174,12 @@ impl ProcessSpawner for OsSpawner {
             (Ok(Active::Session), Some(name)) => leftover::end_marked(name, &held.marks).await,
             // Without a name of its own, a hall has no later daemon.
             (_, None) | (Err(_), _) => Ok(()),
+        }
+    }
+
+    fn forget(&self, service_name: &str) {
+        if let Some(Ok(Active::Cgroup(hall))) = self.active.get() {
+            hall.forget(service_name);
         }
     }
 
@@ -402,7 +408,7 @@ impl ChildProcess for OsChild {
             let _ = self.leader.get_ref().signal(Signal::Kill);
         }
         match &mut self.tree {
-            Tree::Group(group) => group.kill(),
+            Tree::Group(group) => group.kill((!self.reaped).then_some(self.pid)),
             Tree::Session(session) => {
                 session.kill();
                 Ok(())

@@ -69,6 +69,9 @@ pub trait ProcessSpawner: Send + Sync + 'static {
     /// If it could not be found or killed.
     async fn end_leftovers(&self) -> io::Result<()>;
 
+    /// Gives back what is kept between the runs of a service, which is gone for good.
+    fn forget(&self, service_name: &str);
+
     /// How its process trees are held together: `cgroup` or `session`.
     fn containment(&self) -> &'static str;
 }
@@ -106,7 +109,8 @@ pub trait ChildProcess: fmt::Debug + Send + 'static {
     /// If members could not be listed or signalled.
     fn signal_tree(&mut self, signal: Signal) -> io::Result<()>;
 
-    /// Sends SIGKILL to the whole tree; members made meanwhile do not escape [`tree_gone`](Self::tree_gone).
+    /// Sends SIGKILL to the whole tree. What the leader makes meanwhile dies by another call after
+    /// [`wait`](Self::wait); only then, nothing escapes [`tree_gone`](Self::tree_gone).
     ///
     /// # Errors
     ///

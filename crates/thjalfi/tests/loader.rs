@@ -15,6 +15,9 @@ use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// At the deadline, and after the leader's end for what it has born until then.
+const KILLED: [Signal; 2] = [Signal::Kill; 2];
+
 fn loader(force: bool) -> (ServiceLoader, UnboundedReceiver<FakeChildControl>) {
     let (spawner, children) = FakeSpawner::new();
     let mut authorizer = MockAuthorizer::new();
@@ -95,7 +98,7 @@ async fn a_stop_that_was_given_up_stays_in_force() {
     );
     given_up.await.expect_err("it takes longer");
     process.exited().await;
-    assert_eq!(child.tree_signals(), [Signal::Kill]);
+    assert_eq!(child.tree_signals(), KILLED);
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,10 +171,7 @@ async fn a_start_that_takes_too_long_is_killed_at_its_timeout() {
         "{started:?}"
     );
     assert_eq!(begun.elapsed().as_secs(), 30);
-    assert_eq!(
-        children.recv().await.unwrap().tree_signals(),
-        [Signal::Kill]
-    );
+    assert_eq!(children.recv().await.unwrap().tree_signals(), KILLED);
     assert!(!loader.is_running("thor"));
 }
 

@@ -39,6 +39,7 @@ async fn a_thousand_short_runs_leave_no_process_and_no_group() {
             soon(process.exited()).await;
         }
         assert_eq!(zombies_named("true"), 0, "{containment:?}");
+        drop(hall);
         if let Some(cgroup) = cgroup {
             assert!(!cgroup.exists() && !cgroup.parent().unwrap().exists());
         }
