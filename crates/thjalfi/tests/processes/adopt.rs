@@ -86,6 +86,8 @@ async fn a_reused_pid_is_recognised_and_never_signalled() {
         earlier.loader.force_kill_service("sh").await.expect("ends");
         let identity = ProcessIdentity {
             pid: stranger.id(),
+            // A number is not given again so soon that the clock would not tell.
+            start_ticks: true_identity.start_ticks - 1,
             ..true_identity.clone()
         };
         let other_boot = ProcessIdentity {
