@@ -64,6 +64,7 @@ impl Setting {
             options: Arc::clone(&self.options),
             identity: self.identity.clone(),
             extra_env: Vec::new(),
+            sockets: Vec::new(),
             output: ends,
         });
         Ok((self.spawner.0.spawn(spec).await?, output))

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use gladsheim_types::ResourceLimits;
 
-use crate::Signal;
+use crate::{Signal, SocketAddress};
 
 /// Configuration of a [`ServiceLoader`](crate::ServiceLoader) (specification: Thjalfi, Configuration).
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +99,9 @@ pub struct StartOptions {
     pub post_stop: Option<Vec<String>>,
     /// Rotation of captured output.
     pub log_rotation: LogRotation,
+    /// Sockets that are opened at the first start, stay open over all runs and are passed on by the
+    /// `LISTEN_FDS` protocol, in this order.
+    pub sockets: Vec<SocketAddress>,
 }
 
 impl Default for StartOptions {
@@ -125,6 +128,7 @@ impl Default for StartOptions {
             pre_start: None,
             post_stop: None,
             log_rotation: LogRotation::default(),
+            sockets: Vec::new(),
         }
     }
 }

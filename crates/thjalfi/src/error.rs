@@ -149,6 +149,8 @@ pub enum Stage {
     Exec,
     /// The notify socket.
     Notify,
+    /// A socket that is passed on.
+    Socket,
 }
 
 impl Stage {
@@ -176,6 +178,7 @@ impl Stage {
             Self::NoNewPrivs => "no_new_privs",
             Self::Exec => "exec",
             Self::Notify => "notify",
+            Self::Socket => "socket",
         }
     }
 }

@@ -18,12 +18,16 @@ use std::{
     ptr,
 };
 
-use crate::{error::Stage, sys::Pidfd};
+use crate::{error::Stage, socket::FIRST, sys::Pidfd};
 
 /// Room for the child's frames; touched pages only cost memory.
 const STACK_SIZE: usize = 64 * 1024;
 /// Highest signal number of the kernel.
 const SIGNALS: c_int = 64;
+
+/// The variable that tells whose the sockets are, with room for any pid.
+type ListenPid = [u8; 24];
+const LISTEN_PID: &ListenPid = b"LISTEN_PID=\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 /// Everything that the child needs, prepared before it exists.
 pub(crate) struct Plan<'a> {
@@ -33,6 +37,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) args: Vec<CString>,
     pub(crate) env: Vec<CString>,
     pub(crate) stdio: [BorrowedFd<'a>; 3],
+    /// Become the descriptors from 3; they and the executable have numbers above those.
+    pub(crate) sockets: Vec<BorrowedFd<'a>>,
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
     pub(crate) working_dir: Option<CString>,
     pub(crate) umask: Option<u32>,
@@ -50,6 +56,8 @@ struct Brief<'a> {
     plan: &'a Plan<'a>,
     argv: &'a [*const c_char],
     envp: &'a [*const c_char],
+    /// `LISTEN_PID=`, to which the child adds its own.
+    listen_pid: *mut ListenPid,
     /// Joined by the child itself where `clone3` could not do it.
     join: bool,
     stage: Stage,
@@ -63,11 +71,17 @@ struct Brief<'a> {
 /// The stage that failed and its errno; no process is left then.
 pub(crate) fn run(plan: &Plan<'_>) -> Result<(u32, Pidfd), (Stage, io::Error)> {
     let argv = pointers(&plan.args);
-    let envp = pointers(&plan.env);
+    let mut listen_pid = *LISTEN_PID;
+    let listen_pid = &raw mut listen_pid;
+    let mut envp = pointers(&plan.env);
+    if !plan.sockets.is_empty() {
+        envp.insert(0, listen_pid.cast());
+    }
     let mut brief = Brief {
         plan,
         argv: &argv,
         envp: &envp,
+        listen_pid,
         join: false,
         stage: Stage::Clone,
         failure: None,
@@ -275,6 +289,15 @@ fn prepare_and_exec(brief: &mut Brief<'_>) -> Result<std::convert::Infallible, c
         for (target, fd) in plan.stdio.iter().enumerate() {
             call(libc::SYS_dup3, [fd.as_raw_fd() as usize, target, 0, 0, 0])?;
         }
+        brief.stage = Stage::Socket;
+        for (index, fd) in plan.sockets.iter().enumerate() {
+            let target = FIRST as usize + index;
+            call(libc::SYS_dup3, [fd.as_raw_fd() as usize, target, 0, 0, 0])?;
+        }
+        if !plan.sockets.is_empty() {
+            let pid = call(libc::SYS_getpid, [0; 5])?;
+            write_pid(&mut *brief.listen_pid, pid as u64);
+        }
         if let Some(umask) = plan.umask {
             call(libc::SYS_umask, [umask as usize, 0, 0, 0, 0])?;
         }
@@ -350,6 +373,16 @@ unsafe fn reset_signal_handlers() {
     }
 }
 
+/// Behind the sign of equality, in decimal digits.
+fn write_pid(variable: &mut ListenPid, pid: u64) {
+    let digits = pid.checked_ilog10().unwrap_or(0) as usize + 1;
+    let mut rest = pid;
+    for place in variable.iter_mut().skip(11).take(digits).rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+}
+
 /// # Safety
 ///
 /// Only in the child, as its last act.
@@ -358,10 +391,11 @@ unsafe fn exec(brief: &mut Brief<'_>) -> Result<std::convert::Infallible, c_int>
     // SAFETY: as in `prepare_and_exec`.
     unsafe {
         // A belt: all of the daemon's descriptors are close-on-exec. Old kernels do not know it.
+        let first = FIRST as usize + brief.plan.sockets.len();
         let close_on_exec = libc::CLOSE_RANGE_CLOEXEC as usize;
         let _ = call(
             libc::SYS_close_range,
-            [3, u32::MAX as usize, close_on_exec, 0, 0],
+            [first, u32::MAX as usize, close_on_exec, 0, 0],
         );
         set_signal_mask(0, &mut 0);
         brief.stage = Stage::Exec;

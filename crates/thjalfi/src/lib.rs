@@ -38,6 +38,7 @@ pub use crate::{
     os::OsSpawner,
     process::{ProcessExit, ServiceProcess, SignalTarget},
     signal::Signal,
+    socket::SocketAddress,
     spawn::{ChildProcess, ProcessSpawner, SpawnSpec},
 };
 
@@ -74,6 +75,7 @@ mod reaper;
 mod session;
 mod signal;
 mod slots;
+mod socket;
 mod spawn;
 mod sys;
 

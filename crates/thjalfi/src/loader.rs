@@ -25,6 +25,7 @@ use crate::{
     notify::{self, Notifier},
     options,
     slots::{self, Reservation, Run, Slots},
+    socket::{self, Sockets},
     spawn::{SpawnSpec, program_path},
 };
 
@@ -63,6 +64,7 @@ struct Inner {
     slots: Arc<Slots>,
     logs: Mutex<HashMap<String, Arc<Log>>>,
     notifier: Arc<Notifier>,
+    sockets: Sockets,
     tasks: TaskTracker,
     abandoned: CancellationToken,
 }
@@ -96,6 +98,7 @@ impl ServiceLoader {
                 ports,
                 slots: Arc::new(Slots::new()),
                 logs: Mutex::default(),
+                sockets: Sockets::default(),
                 notifier: Arc::new(Notifier::new(config.cgroup_name.clone())),
                 tasks: TaskTracker::new(),
                 abandoned: CancellationToken::new(),
@@ -230,6 +233,7 @@ impl ServiceLoader {
         let before = std::mem::replace(&mut *paths, service_paths);
         for gone in before.keys().filter(|name| !paths.contains_key(*name)) {
             self.inner.ports.spawner.forget(gone);
+            self.inner.sockets.forget(gone);
         }
     }
 
@@ -368,11 +372,17 @@ impl Inner {
                 .map_err(|error| failed(SpawnError::new(Stage::Notify, None, error)))?;
             extra_env.push((notify::VARIABLE.to_owned(), address));
         }
+        let sockets = self.sockets.open(service_name, &options.sockets);
+        let sockets = sockets.map_err(failed)?;
+        if !sockets.is_empty() {
+            extra_env.extend(socket::variables(&options.sockets));
+        }
         let service = |spec| SpawnSpec {
             program,
             executable,
             args: options.args.clone(),
             extra_env,
+            sockets,
             ..spec
         };
         let (child, output) = setting.spawn(service_name, service).await.map_err(failed)?;

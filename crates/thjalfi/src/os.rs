@@ -31,6 +31,7 @@ use crate::{
     exec::{self, Plan},
     leftover, limits, procfs, reaper,
     session::{self, LEADERS, Session},
+    socket,
     spawn::program_path,
     sys::{self, Pidfd},
 };
@@ -211,6 +212,14 @@ fn execute(
     let extra: Vec<_> = spec.extra_env.iter().chain(extra_env).cloned().collect();
     let arguments = spec.args.iter().map(|argument| argument.as_bytes());
     let identity = spec.identity.as_ref();
+    let executable = match (&spec.executable, spec.sockets.is_empty()) {
+        (Some(file), false) => {
+            let above = sys::copy_above(file.as_fd(), socket::beyond(&options.sockets));
+            Some(above.map_err(|error| SpawnError::new(Stage::Socket, None, error))?)
+        }
+        (_, true) | (None, _) => None,
+    };
+    let executable = executable.as_ref().or(spec.executable.as_ref());
     let plan = Plan {
         args: [program.as_os_str().as_bytes()]
             .into_iter()
@@ -218,11 +227,9 @@ fn execute(
             .map(|argument| c_string("args", argument))
             .collect::<Result<_, _>>()?,
         program: c_string("path", program.as_os_str().as_bytes())?,
-        executable: spec
-            .executable
-            .as_ref()
-            .map(|file| (file.as_fd(), is_script(file))),
+        executable: executable.map(|file| (file.as_fd(), is_script(file))),
         env: env::environment(options, &extra)?,
+        sockets: spec.sockets.iter().map(AsFd::as_fd).collect(),
         stdio: [null.as_fd(), stdout, stderr],
         cgroup,
         working_dir: options
@@ -293,7 +300,8 @@ fn explain(stage: Stage, source: io::Error, spec: &SpawnSpec, program: &Path) ->
         | Stage::Rlimit
         | Stage::Capabilities
         | Stage::NoNewPrivs
-        | Stage::Notify => None,
+        | Stage::Notify
+        | Stage::Socket => None,
     };
     let switch = matches!(stage, Stage::Initgroups | Stage::Setgid | Stage::Setuid);
     let hint = if stage == Stage::Exec {

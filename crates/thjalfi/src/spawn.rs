@@ -31,6 +31,8 @@ pub struct SpawnSpec {
     pub identity: Option<Identity>,
     /// Environment variables that the loader adds by itself.
     pub extra_env: Vec<(String, String)>,
+    /// Passed on as the descriptors from 3; each has a number above all of those.
+    pub sockets: Vec<OwnedFd>,
     /// Standard output and error; `/dev/null` without them.
     pub output: Option<(OwnedFd, OwnedFd)>,
 }

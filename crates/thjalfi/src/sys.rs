@@ -8,7 +8,7 @@ use std::{
     fs::File,
     io, mem,
     os::{
-        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
         unix::process::ExitStatusExt,
     },
     process::ExitStatus,
@@ -98,6 +98,16 @@ impl SignalTarget for Pidfd {
 impl AsRawFd for Pidfd {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
+    }
+}
+
+/// A copy whose number is not below `lowest`.
+pub(crate) fn copy_above(fd: BorrowedFd<'_>, lowest: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is open, and the call returns a new one that nobody else owns.
+    unsafe {
+        let copy = libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest);
+        check(copy.into())?;
+        Ok(OwnedFd::from_raw_fd(copy))
     }
 }
 

@@ -13,5 +13,6 @@ mod health;
 mod limits;
 mod shutdown;
 mod socket;
+mod socket_activation;
 mod start_stop;
 mod third_party;

@@ -1,12 +1,12 @@
 //! `[services.X]`: one service.
 
-use std::{net::SocketAddr, path::Path};
+use std::path::Path;
 
 use gladsheim_core::{
     ServiceDefinition,
     byggvir::Platform,
     roskva::{HealthMonitorConfig, MonitorOptions},
-    thjalfi::{LogRotation, Readiness, ServiceLoaderConfig, Signal, StartOptions},
+    thjalfi::{LogRotation, Readiness, ServiceLoaderConfig, Signal, SocketAddress, StartOptions},
 };
 
 use super::{
@@ -50,7 +50,10 @@ pub(super) fn read(entry: Entry<'_>, common: &Common<'_>) -> Option<Service> {
     let (readiness, ready_by_health) = table.field("ready").text().then(ready).or_default();
     let edges = dependency::read(table.field("depends_on"));
     let group = table.field("restart_group").filled().owned().located();
-    table.field("sockets").list(|item| item.text().then(socket));
+    let sockets = table
+        .field("sockets")
+        .list(|item| item.text().then(str::parse))
+        .or_default();
 
     let mut check = |kind| {
         health::read(
@@ -97,6 +100,10 @@ pub(super) fn read(entry: Entry<'_>, common: &Common<'_>) -> Option<Service> {
         start: StartOptions {
             log_rotation: logs(table.field("logs"), &section("logs")),
             readiness,
+            sockets: sockets
+                .into_iter()
+                .map(|address| beside(common.folder, address))
+                .collect(),
             ..start(&mut table, common)
         },
     };
@@ -192,15 +199,12 @@ fn signal(text: &str) -> Result<Signal, String> {
 }
 
 /// Checks `tcp:ADDRESS`, `udp:ADDRESS` or `unix:PATH`.
-fn socket(text: &str) -> Result<(), String> {
-    let fits = match text.split_once(':') {
-        Some(("tcp" | "udp", address)) => address.parse::<SocketAddr>().is_ok(),
-        Some(("unix", path)) => !path.is_empty(),
-        _ => false,
-    };
-    fits.then_some(()).ok_or_else(|| {
-        format!("expected \"tcp:127.0.0.1:8081\", \"udp:…\" or \"unix:PATH\", found {text:?}")
-    })
+/// A relative path is one in the hall file's folder, as everywhere.
+fn beside(folder: &Path, address: SocketAddress) -> SocketAddress {
+    match address {
+        SocketAddress::Unix(path) => SocketAddress::Unix(folder.join(path)),
+        SocketAddress::Tcp(_) | SocketAddress::Udp(_) => address,
+    }
 }
 
 fn variable(name: &str) -> Result<(), String> {

@@ -15,7 +15,7 @@ struct Unsupported {
     what: &'static str,
 }
 
-const UNSUPPORTED: [Unsupported; 6] = [
+const UNSUPPORTED: [Unsupported; 5] = [
     Unsupported {
         path: &["metrics"],
         is_asked: |_| true,
@@ -35,11 +35,6 @@ const UNSUPPORTED: [Unsupported; 6] = [
         path: &["access", "control"],
         is_asked: is_list,
         what: "access for others",
-    },
-    Unsupported {
-        path: &["services", "*", "sockets"],
-        is_asked: is_list,
-        what: "passing sockets to services",
     },
     Unsupported {
         path: &["groups", "*", "strategy"],

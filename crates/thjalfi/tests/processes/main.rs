@@ -14,5 +14,6 @@ mod orphan;
 mod output;
 mod refusal;
 mod soak;
+mod socket;
 mod spawn;
 mod support;

@@ -414,14 +414,12 @@ fn what_is_not_supported_yet_is_refused_and_checked_all_the_same() {
             "6:1: metrics: serving metrics is not supported by this version yet",
             "12:1: read: access for others is not supported by this version yet",
             "13:1: control: access for others is not supported by this version yet",
-            "56:1: sockets: passing sockets to services is not supported by this version yet",
             "111:1: strategy: restarting services together is not supported by this version yet",
         ],
     );
     check_service(
         "sockets = ['8080']",
         &[
-            "3:1: sockets: passing sockets to services is not supported by this version yet",
             "3:12: sockets: expected \"tcp:127.0.0.1:8081\", \"udp:…\" or \"unix:PATH\", found \"8080\"",
         ],
     );

@@ -92,6 +92,7 @@ fn every_key_of_the_contract_is_understood() {
                 max_size: 10 * MIB,
                 max_files: 5,
             },
+            sockets: vec!["tcp:127.0.0.1:8081".parse().unwrap()],
         },
         ready_by_health: false,
         autostart: true,
