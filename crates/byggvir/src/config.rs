@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use gladsheim_types::{Platform, ResourceLimits};
 
+use crate::ViolationType;
+
 /// Configuration of a [`ResourceManager`](crate::ResourceManager) (specification: Byggvir, Configuration).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResourceManagerConfig {
@@ -51,6 +53,40 @@ pub struct LimitPolicy {
     pub memory_high_bytes: u64,
     /// What follows when the kernel kills a child of the service for want of memory.
     pub oom: OomPolicy,
+    /// Whether `max_memory_bytes` is advice: crossing it only warns, whatever the action, and the
+    /// kernel is not asked to hold it.
+    pub memory_advisory: bool,
+    /// The same for `max_cpu_percent`.
+    pub cpu_advisory: bool,
+}
+
+impl LimitPolicy {
+    /// Those of `limits` that are more than advice; the others are unlimited.
+    pub(crate) fn binding(&self, limits: &ResourceLimits) -> ResourceLimits {
+        let mut binding = limits.clone();
+        if self.memory_advisory {
+            binding.max_memory_bytes = 0;
+        }
+        if self.cpu_advisory {
+            binding.max_cpu_percent = 0.0;
+        }
+        binding
+    }
+
+    /// What follows when `kind` is crossed upwards. Only an exceeded limit that is more than advice is
+    /// acted upon.
+    pub(crate) fn action_for(&self, kind: ViolationType) -> LimitAction {
+        let advisory = match kind {
+            ViolationType::MemoryExceeded => self.memory_advisory,
+            ViolationType::CpuExceeded => self.cpu_advisory,
+            ViolationType::MemoryWarning | ViolationType::CpuWarning => true,
+        };
+        if advisory {
+            LimitAction::Warn
+        } else {
+            self.action
+        }
+    }
 }
 
 /// What follows when a limit is exceeded.

@@ -91,8 +91,8 @@ impl Inner {
         !self.config.monitoring_interval.is_zero()
     }
 
-    /// Puts `limits` (or those in force) on the service's run, if it has one.
-    fn enforce(&self, name: &str, limits: Option<&ResourceLimits>) -> io::Result<()> {
+    /// Puts the limits in force on the service's run, if it has one.
+    fn enforce(&self, name: &str) -> io::Result<()> {
         let (run, tree, limits, policy) = {
             let table = lock(&self.meter.table);
             let Some(entry) = table.get(name) else {
@@ -101,23 +101,24 @@ impl Inner {
             let Some(Run { tracked, .. }) = &entry.run else {
                 return Ok(());
             };
-            let limits = limits
-                .unwrap_or_else(|| entry.limits(&self.meter.default_limits))
-                .clone();
+            let limits = entry.limits(&self.meter.default_limits);
             (
                 tracked.run,
                 Arc::clone(&tracked.tree),
-                limits,
+                entry.policy.binding(limits),
                 entry.policy.clone(),
             )
         };
-        let enforced = self.enforcer.apply(&tree, &limits, &policy)?;
+        let mut enforced = self.enforcer.apply(&tree, &limits, &policy)?;
+        // What the kernel was not asked to hold, it does not hold.
+        enforced.memory &= !policy.memory_advisory;
+        enforced.cpu &= !policy.cpu_advisory;
         lock(&self.meter.table).set_enforced(name, run, enforced);
         Ok(())
     }
 
     fn enforce_or_warn(&self, name: &str) {
-        if let Err(error) = self.enforce(name, None) {
+        if let Err(error) = self.enforce(name) {
             tracing::warn!(service = name, %error, "the kernel refused the limits");
         }
     }
@@ -266,11 +267,19 @@ impl ResourceManager {
     ) -> Result<(), ResourceManagerError> {
         limits::validate(&limits)?;
         let _applying = lock(&self.inner.applying);
-        self.inner
-            .enforce(service_name, Some(&limits))
-            .map_err(|error| ResourceManagerError::SystemError(error.to_string()))?;
-        lock(&self.inner.meter.table).entry(service_name).limits = Some(limits);
-        Ok(())
+        let before = {
+            let mut table = lock(&self.inner.meter.table);
+            let entry = table.entry(service_name);
+            let before = (entry.limits.clone(), entry.policy.clone());
+            entry.set_limits(limits, &self.inner.meter.default_limits);
+            before
+        };
+        self.inner.enforce(service_name).map_err(|error| {
+            let mut table = lock(&self.inner.meter.table);
+            let entry = table.entry(service_name);
+            (entry.limits, entry.policy) = before;
+            ResourceManagerError::SystemError(error.to_string())
+        })
     }
 
     /// Sets what is done about the limits of a service, at once.
@@ -332,7 +341,7 @@ impl ResourceManager {
         self.inner.teller.add_listener(listener);
     }
 
-    /// Who enforces the limits of a running service: `kernel` if it holds all that are set,
+    /// Who enforces the limits of a running service, advice left out: `kernel` if it holds all that are set,
     /// `sampling` if a round has to notice one of them, `none` if none is set or nobody looks.
     pub fn limits_enforced_by(&self, service_name: &str) -> &'static str {
         let table = lock(&self.inner.meter.table);
@@ -341,8 +350,14 @@ impl ResourceManager {
         };
         let Some(run) = &entry.run else { return "none" };
         let limits = entry.limits(&self.inner.meter.default_limits);
-        let memory = limits.max_memory_bytes > 0;
-        let cpu = limits.max_cpu_percent > 0.0;
+        let binding = entry.policy.binding(limits);
+        // Advice counts only where there is nothing else.
+        let set =
+            |limits: &ResourceLimits| (limits.max_memory_bytes > 0, limits.max_cpu_percent > 0.0);
+        let (memory, cpu) = match set(&binding) {
+            (false, false) => set(limits),
+            binding => binding,
+        };
         if !memory && !cpu {
             "none"
         } else if (!memory || run.enforced.memory) && (!cpu || run.enforced.cpu) {

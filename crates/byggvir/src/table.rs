@@ -10,7 +10,6 @@ use gladsheim_types::{ResourceLimits, ResourceUsage};
 
 use crate::{
     Enforced, LimitAction, LimitPolicy, LimitViolation, ProcessTree, TrackedTree, TreeSample,
-    ViolationType,
     limits::{Direction, Edge, Watch},
 };
 
@@ -180,6 +179,16 @@ impl Entry {
         self.limits.as_ref().unwrap_or(defaults)
     }
 
+    /// Takes over limits. One that somebody changes, somebody means: it is no advice any more.
+    pub(crate) fn set_limits(&mut self, limits: ResourceLimits, defaults: &ResourceLimits) {
+        let before = self.limits(defaults);
+        let memory_stays = before.max_memory_bytes == limits.max_memory_bytes;
+        let cpu_stays = before.max_cpu_percent == limits.max_cpu_percent;
+        self.policy.memory_advisory &= memory_stays;
+        self.policy.cpu_advisory &= cpu_stays;
+        self.limits = Some(limits);
+    }
+
     fn crossings(
         &self,
         name: &str,
@@ -197,17 +206,12 @@ impl Entry {
                 limits: self.limits(defaults).clone(),
                 timestamp: now,
             },
-            action: action_for(kind, direction, self.policy.action),
+            action: match direction {
+                Direction::Up => self.policy.action_for(kind),
+                Direction::Down => LimitAction::Warn,
+            },
         };
         edges.into_iter().map(crossing).collect()
-    }
-}
-
-/// Only an exceeded limit is acted upon.
-fn action_for(kind: ViolationType, direction: Direction, declared: LimitAction) -> LimitAction {
-    match direction {
-        Direction::Up if kind.is_exceeded() => declared,
-        Direction::Up | Direction::Down => LimitAction::Warn,
     }
 }
 

@@ -117,7 +117,6 @@ enum Intent {
 struct Run {
     process: ServiceProcess,
     started: Instant,
-    oom_kills: u64,
     exited: Pin<Box<dyn Future<Output = ProcessExit> + Send>>,
 }
 

@@ -154,6 +154,7 @@ impl Supervisor {
             at: SystemTime::now(),
             killed,
             leaked,
+            oom_kills: self.child.oom_kills(),
         };
         self.finish(exit).await;
         tell(&mut waiters, StopOutcome::Ended);

@@ -180,6 +180,10 @@ impl ChildProcess for AdoptedChild {
             Tree::Gone => Ok(Vec::new()),
         }
     }
+
+    fn oom_kills(&self) -> u64 {
+        self.cgroup().map_or(0, |folder| oom_kills(&folder))
+    }
 }
 
 impl Drop for AdoptedChild {

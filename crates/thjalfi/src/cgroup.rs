@@ -22,7 +22,7 @@ use nix::unistd::{AccessFlags, access};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::{
-    Signal, SignalTarget,
+    Signal, SignalTarget, delegation,
     sys::{self, Pidfd},
 };
 
@@ -55,6 +55,7 @@ impl Hall {
             &fs::read_to_string("/proc/self/mountinfo")?,
             &fs::read_to_string("/proc/self/cgroup")?,
         )
+        .map(delegation::above_the_daemon)
         .ok_or_else(|| io::Error::new(ErrorKind::Unsupported, "no cgroup2 mount"))?;
         // Moving a process needs the right to write here as well.
         access(&own.join("cgroup.procs"), AccessFlags::W_OK)?;
@@ -74,6 +75,7 @@ impl Hall {
             }
         }
         let _ = fs::remove_dir(&folder);
+        delegation::delegate(&own);
         let groups = Mutex::default();
         Ok(Arc::new(Self { folder, groups }))
     }
@@ -134,7 +136,9 @@ impl Hall {
         let mut groups = self.lock();
         let kept = groups.kept.remove(service_name);
         let usable = kept || {
-            make(&self.folder)?;
+            if make(&self.folder)? {
+                delegation::enable(&self.folder);
+            }
             make(&folder)?
         };
         groups.used += 1;
@@ -182,7 +186,7 @@ pub(crate) fn group_name(service_name: &str) -> String {
 }
 
 /// Whether the folder is new.
-fn make(folder: &Path) -> io::Result<bool> {
+pub(crate) fn make(folder: &Path) -> io::Result<bool> {
     match fs::create_dir(folder) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -272,6 +276,11 @@ impl Group {
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
+    /// Members that the kernel has killed for want of memory, see [`oom_kills`].
+    pub(crate) fn oom_kills(&self) -> u64 {
+        oom_kills(&self.folder)
+    }
+
     /// Waits until no process is left. Cancel safe.
     pub(crate) async fn gone(&mut self) -> io::Result<()> {
         if self.events.is_none() {
@@ -293,6 +302,14 @@ impl Group {
         }
         Ok(())
     }
+}
+
+/// Members of a group that the kernel has killed for want of memory. To be read before the group is
+/// removed: nobody else knows. Without the memory controller nobody counts.
+pub(crate) fn oom_kills(folder: &Path) -> u64 {
+    let events = fs::read_to_string(folder.join("memory.events")).unwrap_or_default();
+    let count = |line: &str| line.strip_prefix("oom_kill ")?.parse().ok();
+    events.lines().find_map(count).unwrap_or(0)
 }
 
 fn has_controllers(folder: &Path) -> bool {
@@ -350,7 +367,16 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
 mod tests {
     use std::path::Path;
 
-    use super::own_group;
+    use super::{oom_kills, own_group};
+
+    #[test]
+    fn oom_kills_are_told_apart_from_other_events() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(oom_kills(folder.path()), 0);
+        let events = "low 0\nhigh 3\nmax 9\noom 2\noom_kill 5\noom_group_kill 1\n";
+        std::fs::write(folder.path().join("memory.events"), events).unwrap();
+        assert_eq!(oom_kills(folder.path()), 5);
+    }
 
     #[test]
     fn the_own_group_is_found_on_hybrid_and_unified_hosts_and_in_containers() {

@@ -52,6 +52,7 @@ mod cgroup;
 mod command;
 mod config;
 mod contract;
+mod delegation;
 mod env;
 mod error;
 mod event;

@@ -430,6 +430,13 @@ impl ChildProcess for OsChild {
             Tree::Session(session) => session.gone().await,
         }
     }
+
+    fn oom_kills(&self) -> u64 {
+        match &self.tree {
+            Tree::Group(group) => group.oom_kills(),
+            Tree::Session(_) => 0,
+        }
+    }
 }
 
 impl Drop for OsChild {

@@ -58,6 +58,9 @@ pub struct ProcessExit {
     pub killed: bool,
     /// Members of the tree that could not be found and ended (session containment only).
     pub leaked: Vec<u32>,
+    /// Members of the tree that the kernel killed for want of memory; 0 where nobody counts, for it
+    /// takes a cgroup with the memory controller.
+    pub oom_kills: u64,
 }
 
 impl ServiceProcess {
@@ -89,6 +92,7 @@ impl ServiceProcess {
             at: SystemTime::now(),
             killed: false,
             leaked: Vec::new(),
+            oom_kills: 0,
         })
     }
 

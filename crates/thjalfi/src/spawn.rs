@@ -126,6 +126,11 @@ pub trait ChildProcess: fmt::Debug + Send + 'static {
     ///
     /// If the tree cannot be watched.
     async fn tree_gone(&mut self) -> io::Result<Vec<u32>>;
+
+    /// Members of the tree that the kernel has killed for want of memory; 0 where nobody counts.
+    fn oom_kills(&self) -> u64 {
+        0
+    }
 }
 
 /// The file to execute for a configured path: bare names are looked up in `PATH`.

@@ -9,6 +9,9 @@ use thjalfi::{ProcessExit, ServiceLoaderError};
 use super::{Ending, Intent, Phase, Run, ServiceActor};
 use crate::{GladsheimError, ServiceEvent};
 
+/// What the kernel's out-of-memory killer sends.
+const SIGKILL: i32 = 9;
+
 impl ServiceActor {
     pub(super) async fn on_exit(&mut self, exit: ProcessExit) {
         let Some(run) = self.run.take() else { return };
@@ -22,7 +25,7 @@ impl ServiceActor {
             | Phase::Starting
             | Phase::Running => None,
         };
-        let end = self.attribute(&run, &exit, ending.as_ref());
+        let end = self.attribute(&exit, ending.as_ref());
         let asked = ending
             .as_ref()
             .is_some_and(|ending| matches!(ending.intent, Intent::Stop(_)));
@@ -41,19 +44,27 @@ impl ServiceActor {
     }
 
     /// One cause for the end: what we did ourselves goes before what the exit status looks like.
-    fn attribute(&self, run: &Run, exit: &ProcessExit, ending: Option<&Ending>) -> RunEnd {
+    ///
+    /// The kernel's out-of-memory killer may have taken a child only: the leader, if it then ends, ends
+    /// by itself, and that is its own cause.
+    fn attribute(&self, exit: &ProcessExit, ending: Option<&Ending>) -> RunEnd {
         let exit_code = exit.status.and_then(|status| status.code());
         let signal = exit.status.and_then(|status| status.signal());
-        let seen = match (exit_code, signal) {
+        let mut seen = match (exit_code, signal) {
             (Some(code), _) => format!("exit code {code}"),
             (None, Some(signal)) => format!("killed by signal {signal}"),
             (None, None) => "exit status unknown".to_owned(),
         };
+        if exit.oom_kills > 0 {
+            let kills = exit.oom_kills;
+            seen += &format!("; the kernel killed {kills} of its processes for want of memory");
+        }
+        let killed = exit_code.is_none() && signal.is_none_or(|signal| signal == SIGKILL);
         let successes = &self.definition.monitor.restart.success_exit_codes;
         let (cause, error_message) = match ending.map(|ending| &ending.intent) {
             Some(Intent::Stop(cause)) => (*cause, None),
             Some(Intent::Policy { cause, message }) => (*cause, Some(message.clone())),
-            None if self.hall.servants.byggvir.oom_kills(&self.name) > run.oom_kills => {
+            None if killed && exit.oom_kills > 0 => {
                 (Cause::Oom, Some(format!("out of memory: {seen}")))
             }
             None => match (exit_code, signal) {

@@ -186,7 +186,6 @@ impl ServiceActor {
                 cgroup: process.cgroup().map(ToOwned::to_owned),
             },
         );
-        let oom_kills = byggvir.oom_kills(&self.name);
         self.publish(ServiceEvent::Started {
             process_id: process.pid,
         });
@@ -194,7 +193,6 @@ impl ServiceActor {
         self.run = Some(Run {
             process,
             started: Instant::now(),
-            oom_kills,
             exited: Box::pin(async move { exiting.exited().await }),
         });
     }

@@ -80,6 +80,7 @@ impl FakeLoader {
                 at: SystemTime::now(),
                 killed,
                 leaked: Vec::new(),
+                oom_kills: 0,
             });
         }
     }

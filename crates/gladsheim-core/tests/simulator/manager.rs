@@ -13,7 +13,6 @@ pub(crate) fn manager() -> MockResourceManagerApi {
     manager.expect_set_limit_policy().returning(|_, _| ());
     manager.expect_track_service().returning(|_, _| ());
     manager.expect_run_ended().returning(|_| ());
-    manager.expect_oom_kills().returning(|_| 0);
     manager.expect_limits_enforced_by().returning(|_| "none");
     manager
         .expect_subscribe()

@@ -56,10 +56,15 @@ impl Script {
 
     /// Ends the last process of a service with an exit code.
     pub(crate) fn exit(&self, name: &str, code: i32) {
-        self.end(name, ExitStatus::from_raw(code << 8), false);
+        self.end(name, ExitStatus::from_raw(code << 8), false, 0);
     }
 
-    fn end(&self, name: &str, status: ExitStatus, killed: bool) {
+    /// Ends the last process of a service, after the kernel has killed some of its tree for want of memory.
+    pub(crate) fn out_of_memory(&self, name: &str, status: ExitStatus, oom_kills: u64) {
+        self.end(name, status, false, oom_kills);
+    }
+
+    fn end(&self, name: &str, status: ExitStatus, killed: bool, oom_kills: u64) {
         let processes = self.processes.lock().unwrap();
         let control = processes[name].last().unwrap();
         control.exit(ProcessExit {
@@ -67,6 +72,7 @@ impl Script {
             at: SystemTime::now(),
             killed,
             leaked: Vec::new(),
+            oom_kills,
         });
     }
 
@@ -140,13 +146,13 @@ fn loader(script: &Arc<Script>) -> MockServiceLoaderApi {
         {
             return Err(ServiceLoaderError::ShutdownTimeout(name.to_owned()));
         }
-        told.end(name, ExitStatus::from_raw(15), false);
+        told.end(name, ExitStatus::from_raw(15), false, 0);
         Ok(())
     });
     let told = Arc::clone(script);
     loader.expect_force_kill_service().returning(move |name| {
         told.note("thjalfi.kill", name);
-        told.end(name, ExitStatus::from_raw(9), true);
+        told.end(name, ExitStatus::from_raw(9), true, 0);
         Ok(())
     });
     loader
@@ -175,7 +181,6 @@ fn manager(script: &Arc<Script>) -> MockResourceManagerApi {
     manager
         .expect_run_ended()
         .returning(move |name| told.note("byggvir.run_ended", name));
-    manager.expect_oom_kills().returning(|_| 0);
     manager.expect_limits_enforced_by().returning(|_| "none");
     manager
         .expect_subscribe()

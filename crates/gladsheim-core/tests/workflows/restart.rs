@@ -1,5 +1,7 @@
 //! Ends that nobody asked for, and what follows.
 
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+
 use gladsheim_core::{GladsheimError, StartOverrides, WaitCondition};
 use roskva::RestartDecision;
 use skirnir::{Cause, ServiceState};
@@ -48,6 +50,30 @@ async fn a_crash_is_reported_with_its_exit_and_the_policy_decides() {
             .filter(|event| *event == "service.exited loki")
             .count();
         assert_eq!(ends, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_kill_for_want_of_memory_is_told_apart_from_the_leaders_own_end() {
+    for (raw, oom_kills, cause) in [
+        (9, 2, Cause::Oom),
+        (9, 0, Cause::Signal),
+        // A child was killed, and its parent ended of that by itself.
+        (137 << 8, 1, Cause::Exit),
+        (15, 1, Cause::Signal),
+    ] {
+        let (hall, script) = open(vec![service("fenrir", &[])]).await;
+        hall.start_service("fenrir", StartOverrides::default())
+            .await
+            .unwrap();
+        script.out_of_memory("fenrir", ExitStatus::from_raw(raw), oom_kills);
+        let status = hall
+            .wait_for("fenrir", WaitCondition::Exited)
+            .await
+            .unwrap();
+        assert_eq!(status.cause, Some(cause), "{raw} {oom_kills}");
+        let said = status.error_message.unwrap_or_default();
+        assert_eq!(said.contains("want of memory"), oom_kills > 0, "{said}");
     }
 }
 

@@ -118,28 +118,16 @@ impl Limits {
     }
 
     /// What holds: what is stated, else the platform's, which only warn.
-    ///
-    /// A [`LimitPolicy`] has one action for memory and CPU. So where an action other than `warn` is asked
-    /// for, a limit that is not stated is none: the platform's would have to trigger that action as well,
-    /// and a missing warning does less harm than a restart that nobody asked for.
     pub(super) fn resolve(self, platform: Platform) -> (ResourceLimits, LimitPolicy) {
-        let is_stated = self.memory.is_some() || self.cpu_percent.is_some();
-        let action = if is_stated {
-            self.action.unwrap_or_default()
-        } else {
-            LimitAction::Warn
-        };
         let policy = LimitPolicy {
-            action,
+            action: self.action.unwrap_or_default(),
             pids: self.pids.unwrap_or_default(),
             memory_high_bytes: self.memory_high.unwrap_or_default(),
             oom: self.oom.unwrap_or_default(),
+            memory_advisory: self.memory.is_none(),
+            cpu_advisory: self.cpu_percent.is_none(),
         };
-        let limits = match action {
-            LimitAction::Warn => self.or(&Self::of_platform(platform)),
-            LimitAction::Restart | LimitAction::Stop => self,
-        };
-        (limits.stated(), policy)
+        (self.or(&Self::of_platform(platform)).stated(), policy)
     }
 
     fn of_platform(platform: Platform) -> Self {

@@ -46,6 +46,11 @@ fn a_service_needs_no_more_than_its_path() {
         },
         // Midgard's limits: they only warn.
         limits: ResourceLimits::for_platform(Default::default()),
+        limit_policy: LimitPolicy {
+            memory_advisory: true,
+            cpu_advisory: true,
+            ..LimitPolicy::default()
+        },
         ..ServiceDefinition::new("a", "/srv/bin/a")
     };
     assert_eq!(definition, expected);
@@ -134,6 +139,8 @@ fn every_key_of_the_contract_is_understood() {
             pids: 128,
             memory_high_bytes: 200 * MIB,
             oom: OomPolicy::Stop,
+            memory_advisory: false,
+            cpu_advisory: false,
         },
         restart_group: Some("web".to_owned()),
         metadata: [("role".to_owned(), "web".to_owned())].into(),
@@ -244,58 +251,63 @@ fn the_loader_section_gives_services_their_timeouts() {
 }
 
 #[test]
-fn limits_are_inherited_field_by_field() {
+fn limits_are_inherited_field_by_field_and_the_platforms_are_advice() {
+    const ADVICE: bool = true;
+    const BINDING: bool = false;
     for (file, memory, cpu, action) in [
-        // The platform's only warn, whatever the action.
-        ("", 1024 * MIB, 50.0, LimitAction::Warn),
+        ("", (1024 * MIB, ADVICE), (50.0, ADVICE), LimitAction::Warn),
         (
             "services.a.limits.action = 'stop'",
-            1024 * MIB,
-            50.0,
-            LimitAction::Warn,
+            (1024 * MIB, ADVICE),
+            (50.0, ADVICE),
+            LimitAction::Stop,
         ),
-        ("platform = 'alfheim'", 128 * MIB, 25.0, LimitAction::Warn),
         (
-            "services.a.limits.memory = '64MiB'",
-            64 * MIB,
-            50.0,
+            "platform = 'alfheim'",
+            (128 * MIB, ADVICE),
+            (25.0, ADVICE),
             LimitAction::Warn,
         ),
-        ("services.a.limits.memory = 0", 0, 50.0, LimitAction::Warn),
+        (
+            "services.a.limits.memory = 0",
+            (0, BINDING),
+            (50.0, ADVICE),
+            LimitAction::Warn,
+        ),
         (
             "resources.default_limits.memory = '64MiB'",
-            64 * MIB,
-            50.0,
+            (64 * MIB, BINDING),
+            (50.0, ADVICE),
             LimitAction::Warn,
         ),
-        // With another action, what is not stated is unlimited.
         (
             "resources.default_limits.action = 'stop'\nservices.a.limits.memory = '64MiB'",
-            64 * MIB,
-            0.0,
+            (64 * MIB, BINDING),
+            (50.0, ADVICE),
             LimitAction::Stop,
         ),
         (
             "resources.default_limits = { memory = '32MiB', cpus = 1 }\n\
              services.a.limits = { memory = '64MiB', action = 'restart' }",
-            64 * MIB,
-            25.0,
+            (64 * MIB, BINDING),
+            (25.0, BINDING),
             LimitAction::Restart,
         ),
         (
             "services.a.limits.cpus = 0.5",
-            1024 * MIB,
-            12.5,
+            (1024 * MIB, ADVICE),
+            (12.5, BINDING),
             LimitAction::Warn,
         ),
     ] {
         let hall = good(&format!("{file}\nservices.a.path = 'a'\n"));
         let service = &hall.config.services[0];
+        let (limits, policy) = (&service.limits, &service.limit_policy);
         assert_eq!(
             (
-                service.limits.max_memory_bytes,
-                service.limits.max_cpu_percent,
-                service.limit_policy.action
+                (limits.max_memory_bytes, policy.memory_advisory),
+                (limits.max_cpu_percent, policy.cpu_advisory),
+                policy.action
             ),
             (memory, cpu, action),
             "{file}"
