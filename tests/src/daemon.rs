@@ -78,8 +78,15 @@ impl TestDaemon {
     /// Starts the daemon and waits until its socket answers.
     #[track_caller]
     pub fn spawn(&mut self) {
+        let mut command = self.daemon_command();
+        self.spawn_by(|| command.spawn().expect("spawns"));
+    }
+
+    /// Starts the daemon in another way, and waits until its socket answers.
+    #[track_caller]
+    pub fn spawn_by(&mut self, spawn: impl FnOnce() -> Child) {
         assert!(self.child.is_none(), "it runs already");
-        self.child = Some(self.daemon_command().spawn().expect("spawns"));
+        self.child = Some(spawn());
         wait_until("the daemon's socket", || {
             if let Some(status) = self.try_wait() {
                 panic!("the daemon ended at once: {status}\n{}", self.log());

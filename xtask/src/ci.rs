@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 
-use crate::{codegen, lint, release_check, table, test, tidy};
+use crate::{codegen, lint, release_check, table, test, tidy, vm_test};
 
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
@@ -21,6 +21,9 @@ const STEPS: &[Step] = &[
     }),
     ("test --all-features", || {
         test::run(&test::Args::everything())
+    }),
+    ("vm-test --all-features", || {
+        vm_test::run(&vm_test::Args::everything())
     }),
 ];
 

@@ -20,6 +20,7 @@ mod release_check;
 mod table;
 mod test;
 mod tidy;
+mod vm_test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Verb {
     Lint,
     /// Run unit, crate, doc and black-box tests
     Test(test::Args),
+    /// Run the tests that need all cgroup controllers, in a virtual machine
+    VmTest(vm_test::Args),
     /// Check the house rules that no compiler knows
     Tidy,
     /// Measure, and print the figures beside their targets
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Lint => lint::run(),
         Verb::Test(args) => test::run(&args),
+        Verb::VmTest(args) => vm_test::run(&args),
         Verb::Tidy => tidy::run(),
         Verb::Bench(args) => bench::run(&args),
         Verb::Codegen(args) => codegen::run(&args),
