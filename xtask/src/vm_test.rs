@@ -27,8 +27,8 @@ const VERDICT: &str = "VERDICT: ";
 /// What runs in the machine: package, test target, filters.
 const SUITES: &[(&str, &str, &[&str])] = &[
     ("gladsheim-tests", "vm", &[]),
-    ("byggvir", "real", &[]),
-    ("thjalfi", "processes", &["containment", "lifecycle"]),
+    ("byggvir", "real", &["conformance"]),
+    ("thjalfi", "processes", &["containment"]),
 ];
 
 /// How to build what runs there.

@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 use crate::{
     ChildProcess, ProcessIdentity, Signal, SignalTarget,
     adopt::boot_id,
-    cgroup::Hall,
+    cgroup::{Hall, oom_kills},
     group::FoundGroup,
     procfs,
     session::{LEADERS, Session},
