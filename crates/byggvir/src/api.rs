@@ -124,3 +124,16 @@ pub trait LimitHandler: Send + Sync + 'static {
     /// Stop the service because of `violation`.
     async fn stop(&self, violation: LimitViolation);
 }
+
+/// What the manager needs from its owner when the battery runs low: to stop what can wait.
+///
+/// As with [`LimitHandler`], each call has a task of its own. Every `low` is followed by one `ok` before
+/// the next `low`, unless monitoring ends; a call may come before the one before it has returned.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait BatteryHandler: Send + Sync + 'static {
+    /// Stop what can wait: the battery is below the threshold, and discharging.
+    async fn low(&self, percent: u8);
+    /// Bring it back: the battery is charging, or well above the threshold.
+    async fn ok(&self, percent: u8);
+}

@@ -26,7 +26,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use gladsheim_types::{Platform, ResourceLimits, ResourceUsage};
 
 pub use crate::{
-    api::{LimitHandler, ResourceManagerApi, ResourceManagerExt, ViolationListener},
+    api::{
+        BatteryHandler, LimitHandler, ResourceManagerApi, ResourceManagerExt, ViolationListener,
+    },
     battery::BatteryReading,
     config::{LimitAction, LimitPolicy, OomPolicy, ProcessTree, ResourceManagerConfig},
     enforce::{CgroupEnforcer, Enforced, LimitEnforcer},
@@ -66,7 +68,7 @@ mod world;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock {
     pub use crate::{
-        api::{MockLimitHandler, MockResourceManagerApi},
+        api::{MockBatteryHandler, MockLimitHandler, MockResourceManagerApi},
         enforce::MockLimitEnforcer,
         power::MockBatterySource,
         probe::MockSystemProbe,

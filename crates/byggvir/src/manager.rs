@@ -15,8 +15,8 @@ use tokio_util::{
 };
 
 use crate::{
-    BatterySource, CgroupEnforcer, HostProbe, LimitEnforcer, LimitHandler, LimitPolicy,
-    LimitViolation, PowerSupplyClass, ProcessTree, ResourceEvent, ResourceManagerApi,
+    BatteryHandler, BatterySource, CgroupEnforcer, HostProbe, LimitEnforcer, LimitHandler,
+    LimitPolicy, LimitViolation, PowerSupplyClass, ProcessTree, ResourceEvent, ResourceManagerApi,
     ResourceManagerConfig, ResourceManagerError, SystemProbe, SystemResourceUsage,
     ViolationListener, limits, lock, meter::Meter, sampler::Sampler, table::Run, teller::Teller,
 };
@@ -31,6 +31,8 @@ pub struct ResourceManagerPorts {
     pub battery: Arc<dyn BatterySource>,
     /// Who carries out a policy's action; without one, actions are only events.
     pub limit_handler: Option<Arc<dyn LimitHandler>>,
+    /// Who stops services when the battery runs low; without one, that is only an event.
+    pub battery_handler: Option<Arc<dyn BatteryHandler>>,
 }
 
 impl Default for ResourceManagerPorts {
@@ -40,6 +42,7 @@ impl Default for ResourceManagerPorts {
             enforcer: Arc::new(CgroupEnforcer),
             battery: Arc::new(PowerSupplyClass::default()),
             limit_handler: None,
+            battery_handler: None,
         }
     }
 }
@@ -168,7 +171,7 @@ impl ResourceManager {
         Self {
             inner: Arc::new(Inner {
                 meter: Meter::new(ports.probe, config.default_limits.clone(), in_rounds),
-                teller: Teller::new(ports.limit_handler),
+                teller: Teller::new(ports.limit_handler, ports.battery_handler),
                 battery: ports.battery,
                 enforcer: ports.enforcer,
                 applying: Mutex::default(),

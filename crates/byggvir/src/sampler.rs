@@ -8,14 +8,12 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    BatteryReading, ResourceEvent,
-    battery::{BatteryEdge, BatteryWatch},
-    manager::Inner,
-};
+use crate::{BatteryReading, battery::BatteryWatch, manager::Inner};
 
-/// Time between two looks at the battery, at least.
+/// Time between two looks at the battery, which may cost the firmware milliseconds: at most this,
 const BATTERY_PACE: Duration = Duration::from_secs(30);
+/// and at most that many sampling intervals.
+const BATTERY_ROUNDS: u32 = 30;
 /// How much longer the sampling interval is while the machine lives on its battery.
 const STRETCH_ON_BATTERY: u32 = 4;
 
@@ -53,7 +51,8 @@ impl Sampler {
             });
             match round.await {
                 Ok(Some((reading, inner))) => {
-                    self.next_battery_look = now + BATTERY_PACE;
+                    self.next_battery_look =
+                        now + BATTERY_PACE.min(interval.saturating_mul(BATTERY_ROUNDS));
                     match reading {
                         Ok(reading) => self.take_in(reading, threshold, &inner),
                         Err(error) => tracing::warn!(%error, "the battery cannot be read"),
@@ -81,12 +80,9 @@ impl Sampler {
 
     fn take_in(&mut self, reading: Option<BatteryReading>, threshold: u8, inner: &Inner) {
         self.on_battery = reading.is_some_and(|reading| reading.discharging);
-        let event = match self.battery.step(reading, threshold) {
-            Some(BatteryEdge::Low { percent }) => ResourceEvent::BatteryLow { percent },
-            Some(BatteryEdge::Ok { percent }) => ResourceEvent::BatteryOk { percent },
-            None => return,
-        };
-        inner.teller.send(event);
+        if let Some(edge) = self.battery.step(reading, threshold) {
+            inner.teller.tell_battery(edge);
+        }
     }
 }
 

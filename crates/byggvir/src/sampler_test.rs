@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::mpsc;
+
 use super::*;
 use crate::{
-    Platform, ResourceManager, ResourceManagerConfig, ResourceManagerPorts, lock,
-    mock::MockBatterySource,
+    Platform, ResourceEvent, ResourceManager, ResourceManagerConfig, ResourceManagerPorts, lock,
+    mock::{MockBatteryHandler, MockBatterySource},
     world::{World, next_fact, next_round},
 };
 
@@ -29,8 +31,18 @@ async fn low_battery_is_told_both_ways_and_stretches_the_rounds() {
     battery
         .expect_read()
         .returning(move || Ok(Some(*lock(&read))));
+    let mut handler = MockBatteryHandler::new();
+    let (sender, mut asked) = mpsc::unbounded_channel();
+    let tell = sender.clone();
+    handler
+        .expect_low()
+        .returning(move |_| tell.send("low").expect("the test listens"));
+    handler
+        .expect_ok()
+        .returning(move |_| sender.send("ok").expect("the test listens"));
     let ports = ResourceManagerPorts {
         battery: Arc::new(battery),
+        battery_handler: Some(Arc::new(handler)),
         ..world.ports()
     };
     let manager = ResourceManager::with_ports(alfheim(), ports);
@@ -58,6 +70,9 @@ async fn low_battery_is_told_both_ways_and_stretches_the_rounds() {
     let start = tokio::time::Instant::now();
     next_round(&mut events).await;
     assert_eq!(start.elapsed().as_secs(), 1);
+    assert_eq!(asked.recv().await, Some("low"));
+    assert_eq!(asked.recv().await, Some("ok"));
+    assert!(asked.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]

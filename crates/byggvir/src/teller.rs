@@ -9,8 +9,8 @@ use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    LimitAction, LimitHandler, LimitViolation, ResourceEvent, ViolationListener, limits::Direction,
-    lock, table::Crossing,
+    BatteryHandler, LimitAction, LimitHandler, LimitViolation, ResourceEvent, ViolationListener,
+    battery::BatteryEdge, limits::Direction, lock, table::Crossing,
 };
 
 /// Events that a slow observer may fall behind before it sees a gap.
@@ -20,16 +20,21 @@ pub(crate) struct Teller {
     events: broadcast::Sender<ResourceEvent>,
     listeners: Mutex<Vec<ViolationListener>>,
     handler: Option<Arc<dyn LimitHandler>>,
+    battery_handler: Option<Arc<dyn BatteryHandler>>,
     /// Handlers at work. Nobody waits for them here: what they do may itself wait for the owner.
     actions: TaskTracker,
 }
 
 impl Teller {
-    pub(crate) fn new(handler: Option<Arc<dyn LimitHandler>>) -> Self {
+    pub(crate) fn new(
+        handler: Option<Arc<dyn LimitHandler>>,
+        battery_handler: Option<Arc<dyn BatteryHandler>>,
+    ) -> Self {
         Self {
             events: broadcast::Sender::new(CAPACITY),
             listeners: Mutex::default(),
             handler,
+            battery_handler,
             actions: TaskTracker::new(),
         }
     }
@@ -73,6 +78,23 @@ impl Teller {
             self.call_listeners(&violation);
             self.act(action, violation);
         }
+    }
+
+    /// Tells observers, and then has services stopped or brought back. Needs a runtime.
+    pub(crate) fn tell_battery(&self, edge: BatteryEdge) {
+        self.send(match edge {
+            BatteryEdge::Low { percent } => ResourceEvent::BatteryLow { percent },
+            BatteryEdge::Ok { percent } => ResourceEvent::BatteryOk { percent },
+        });
+        let Some(handler) = self.battery_handler.clone() else {
+            return;
+        };
+        self.actions.spawn(async move {
+            match edge {
+                BatteryEdge::Low { percent } => handler.low(percent).await,
+                BatteryEdge::Ok { percent } => handler.ok(percent).await,
+            }
+        });
     }
 
     fn call_listeners(&self, violation: &LimitViolation) {

@@ -10,12 +10,14 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     GladsheimError, Result, ServiceDefinition,
     actor::{command::Command, facts::Facts},
+    workflow::battery::Battery,
 };
 
 /// Maps names to actors. Its lock guards only the map, and is held for one look-up at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     entries: RwLock<Entries>,
+    pub(crate) battery: Battery,
 }
 
 #[derive(Debug, Default)]

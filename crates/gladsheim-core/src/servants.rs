@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use byggvir::{LimitHandler, ResourceManager, ResourceManagerApi, ResourceManagerPorts};
+use byggvir::{
+    BatteryHandler, LimitHandler, PowerSupplyClass, ResourceManager, ResourceManagerApi,
+    ResourceManagerPorts,
+};
 use roskva::{HealthMonitor, HealthMonitorApi, MonitorPorts, RestartHandler};
 use skirnir::{ServiceRegistry, ServiceRegistryApi};
 use thjalfi::{ServiceLoader, ServiceLoaderApi};
@@ -20,6 +23,8 @@ pub struct HallPorts {
     pub restart: Arc<dyn RestartHandler>,
     /// Carries out what byggvir's limits demand.
     pub limits: Arc<dyn LimitHandler>,
+    /// Stops what can wait when byggvir's battery runs low.
+    pub battery: Arc<dyn BatteryHandler>,
 }
 
 impl HallPorts {
@@ -30,7 +35,8 @@ impl HallPorts {
         });
         Self {
             restart: Arc::clone(&orders) as _,
-            limits: orders,
+            limits: Arc::clone(&orders) as _,
+            battery: orders,
         }
     }
 }
@@ -63,6 +69,8 @@ impl Servants {
             config.resources.clone(),
             ResourceManagerPorts {
                 limit_handler: Some(ports.limits),
+                battery_handler: Some(ports.battery),
+                battery: Arc::new(power_supply()),
                 ..ResourceManagerPorts::default()
             },
         );
@@ -81,6 +89,12 @@ impl Servants {
             skirnir: Arc::new(ServiceRegistry::new()),
         }
     }
+}
+
+/// The machine's batteries, or those in the folder that `GLADSHEIM_POWER_SUPPLY` names: for tests.
+fn power_supply() -> PowerSupplyClass {
+    std::env::var_os("GLADSHEIM_POWER_SUPPLY")
+        .map_or_else(PowerSupplyClass::default, |root| PowerSupplyClass::at(root))
 }
 
 impl fmt::Debug for Servants {

@@ -1,5 +1,6 @@
 //! Workflows over several services or servants; what concerns one service alone is its actor's.
 
+pub(crate) mod battery;
 mod bring_up;
 mod stop;
 mod wait;

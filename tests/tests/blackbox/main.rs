@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod battery;
 mod cli;
 mod crash_restart;
 mod grpc;

@@ -12,7 +12,8 @@ impl Gladsheim {
     ///
     /// One message for each service concerned as it is done, then the end of the channel. Services that
     /// do not wait for each other start at the same time; one that fails does not stop the others.
-    /// Dropping the receiver cancels nothing.
+    /// Dropping the receiver cancels nothing. While the battery is low, services that nobody named and
+    /// that can wait for it are left out; they start once it is well again.
     ///
     /// # Errors
     ///
@@ -25,12 +26,18 @@ impl Gladsheim {
             .iter()
             .filter_map(|name| directory.definition(name))
             .collect();
+        let mut waiting = directory.battery.waiting();
         let wanted: Vec<String> = if names.is_empty() {
-            definitions
+            let mut wanted: Vec<_> = definitions
                 .iter()
                 .filter(|definition| definition.autostart)
                 .map(|definition| definition.name.clone())
-                .collect()
+                .collect();
+            if let Some(waiting) = &mut *waiting {
+                let later = directory.dispensable();
+                waiting.extend(wanted.extract_if(.., |name| later.contains(name)));
+            }
+            wanted
         } else {
             for name in names {
                 directory.known(name)?;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Gladsheim, GladsheimError, Result, ServiceStatus, StopOptions, actor::command::Command,
+    ports::Orders,
 };
 
 impl Gladsheim {
@@ -30,7 +31,9 @@ impl Gladsheim {
                 });
             }
             for dependent in self.stop_order(name) {
-                self.stop_if_active(&dependent, Cause::Dependency).await?;
+                self.orders
+                    .stop_if_active(&dependent, Cause::Dependency)
+                    .await?;
             }
         }
         let StopOptions { timeout, .. } = options;
@@ -76,32 +79,40 @@ impl Gladsheim {
         order
     }
 
-    async fn stop_if_active(&self, name: &str, cause: Cause) -> Result<()> {
+    /// Stops everything, each service as soon as all that depend on it are down, or have refused.
+    pub(crate) async fn stop_all(&self) {
+        let names = self.hall.directory.names();
+        self.orders.stop_in_order(names, Cause::Shutdown).await;
+    }
+}
+
+impl Orders {
+    /// Returns whether it ran, or was about to.
+    async fn stop_if_active(&self, name: &str, cause: Cause) -> Result<bool> {
         let stop = |reply| Command::Stop {
             timeout: None,
             cause,
             reply,
         };
-        match self.orders.ask(name, stop).await {
+        match self.ask(name, stop).await {
+            Ok(()) => Ok(true),
             // Not running is what was wanted.
-            Ok(()) | Err(GladsheimError::NotRunning(_) | GladsheimError::ServiceNotFound(_)) => {
-                Ok(())
-            }
+            Err(GladsheimError::NotRunning(_) | GladsheimError::ServiceNotFound(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Stops everything, each service as soon as all that depend on it are down, or have refused.
-    pub(crate) async fn stop_all(&self) {
-        let names = self.hall.directory.names();
+    /// Stops each of these as soon as those among them that depend on it are down, or have refused.
+    /// Returns those that it stopped.
+    pub(crate) async fn stop_in_order(&self, names: Vec<String>, cause: Cause) -> Vec<String> {
         let done: HashMap<String, CancellationToken> = names
             .iter()
             .map(|name| (name.clone(), CancellationToken::new()))
             .collect();
         let mut stops = JoinSet::new();
         for name in names {
-            let hall = self.clone();
-            let dependents = self.hall.directory.dependents(&name);
+            let orders = self.clone();
+            let dependents = self.directory.dependents(&name);
             let dependents: Vec<_> = dependents
                 .iter()
                 .filter_map(|dependent| done.get(dependent).cloned())
@@ -113,11 +124,19 @@ impl Gladsheim {
                 for dependent in dependents {
                     dependent.cancelled().await;
                 }
-                if let Err(error) = hall.stop_if_active(&name, Cause::Shutdown).await {
-                    tracing::warn!(service = %name, %error, "not stopped");
+                match orders.stop_if_active(&name, cause).await {
+                    Ok(stopped) => stopped.then_some(name),
+                    Err(error) => {
+                        tracing::warn!(service = %name, %error, "not stopped");
+                        None
+                    }
                 }
             });
         }
-        while stops.join_next().await.is_some() {}
+        let mut stopped = Vec::new();
+        while let Some(stop) = stops.join_next().await {
+            stopped.extend(stop.ok().flatten());
+        }
+        stopped
     }
 }

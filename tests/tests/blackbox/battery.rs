@@ -1,0 +1,101 @@
+//! A battery that runs low, and is charged again.
+
+use std::fs;
+
+use gladsheim_tests::{TestDaemon, service, wait_until};
+
+/// A hall on a machine whose battery is at `percent` and discharging.
+fn on_battery(services: &str, percent: u8) -> TestDaemon {
+    let mut hall = TestDaemon::prepare(&format!(
+        "platform = \"alfheim\"\n\
+         resources = {{ monitoring_interval = \"20ms\", battery_aware = true }}\n{services}"
+    ));
+    fs::create_dir_all(hall.path("power/BAT0")).expect("is made");
+    fs::write(hall.path("power/BAT0/type"), "Battery\n").expect("is written");
+    set(&hall, percent, "Discharging");
+    let mut daemon = hall.daemon_command();
+    daemon.env("GLADSHEIM_POWER_SUPPLY", hall.path("power"));
+    hall.spawn_by(|| daemon.spawn().expect("spawns"));
+    hall
+}
+
+fn set(hall: &TestDaemon, percent: u8, status: &str) {
+    let battery = hall.path("power/BAT0");
+    fs::write(battery.join("status"), status).expect("is written");
+    fs::write(battery.join("capacity"), percent.to_string()).expect("is written");
+}
+
+/// `app` needs `db`; `alarm` is essential, and needs `clock`.
+fn services() -> String {
+    let helper = |name: &str| service(name, "svc-obedient", &[]);
+    helper("db")
+        + &helper("app")
+        + "depends_on = [\"db\"]\n"
+        + &helper("clock")
+        + &helper("alarm")
+        + "essential = true\ndepends_on = [\"clock\"]\n"
+}
+
+#[test]
+fn what_is_not_essential_stops_on_a_low_battery_and_comes_back() {
+    let hall = on_battery(&services(), 80);
+    for name in ["db", "app", "alarm", "clock"] {
+        hall.wait_for_state(name, "running");
+    }
+    let alarm = hall.status("alarm");
+
+    set(&hall, 5, "Discharging");
+    for name in ["db", "app"] {
+        let stopped = hall.wait_for_state(name, "stopped");
+        assert_eq!(stopped["cause"], "battery", "{stopped}");
+    }
+    let kinds = || {
+        let events = hall.cli(["events", "--format", "json"]).expect_code(0);
+        let told = |event: serde_json::Value| {
+            let name = event["service_name"].as_str().unwrap_or_default();
+            format!("{} {name}", event["kind"].as_str().unwrap_or_default())
+        };
+        events
+            .json_lines()
+            .into_iter()
+            .map(told)
+            .collect::<Vec<_>>()
+    };
+    let all = kinds();
+    let place = |kind: &str| all.iter().position(|other| other == kind);
+    assert!(place("battery.low ").is_some(), "{all:?}");
+    // In reverse order of dependency.
+    assert!(
+        place("service.stopped app") < place("service.stopping db"),
+        "{all:?}"
+    );
+
+    set(&hall, 6, "Charging");
+    for name in ["db", "app"] {
+        hall.wait_for_state(name, "running");
+    }
+    assert!(kinds().contains(&"battery.ok ".to_owned()));
+    // Essential, and needed by what is.
+    let after = hall.status("alarm");
+    assert_eq!(after["process_id"], alarm["process_id"], "{after}");
+    assert_eq!(hall.status("clock")["cause"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_hall_that_opens_on_a_low_battery_starts_the_rest_later() {
+    let hall = on_battery(&services(), 5);
+    hall.wait_for_state("alarm", "running");
+    // Whether it was held back or stopped again, it ends like this.
+    wait_until("the others to wait", || {
+        let others = ["db", "app"].map(|name| hall.status(name));
+        others
+            .iter()
+            .all(|status| status["state"] == "stopped")
+            .then_some(())
+    });
+    // A person knows better.
+    hall.cli(["start", "db"]).expect_code(0);
+    assert_eq!(hall.status("db")["state"], "running");
+    set(&hall, 90, "Discharging");
+    hall.wait_for_state("app", "running");
+}
