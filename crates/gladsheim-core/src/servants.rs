@@ -94,7 +94,7 @@ impl Servants {
 /// The machine's batteries, or those in the folder that `GLADSHEIM_POWER_SUPPLY` names: for tests.
 fn power_supply() -> PowerSupplyClass {
     std::env::var_os("GLADSHEIM_POWER_SUPPLY")
-        .map_or_else(PowerSupplyClass::default, |root| PowerSupplyClass::at(root))
+        .map_or_else(PowerSupplyClass::default, PowerSupplyClass::at)
 }
 
 impl fmt::Debug for Servants {

@@ -10,19 +10,19 @@ fn on_battery(services: &str, percent: u8) -> TestDaemon {
         "platform = \"alfheim\"\n\
          resources = {{ monitoring_interval = \"20ms\", battery_aware = true }}\n{services}"
     ));
-    fs::create_dir_all(hall.path("power/BAT0")).expect("is made");
-    fs::write(hall.path("power/BAT0/type"), "Battery\n").expect("is written");
+    fs::create_dir_all(hall.path("power/BAT0")).unwrap();
+    fs::write(hall.path("power/BAT0/type"), "Battery\n").unwrap();
     set(&hall, percent, "Discharging");
     let mut daemon = hall.daemon_command();
     daemon.env("GLADSHEIM_POWER_SUPPLY", hall.path("power"));
-    hall.spawn_by(|| daemon.spawn().expect("spawns"));
+    hall.spawn_by(|| daemon.spawn().unwrap());
     hall
 }
 
 fn set(hall: &TestDaemon, percent: u8, status: &str) {
     let battery = hall.path("power/BAT0");
-    fs::write(battery.join("status"), status).expect("is written");
-    fs::write(battery.join("capacity"), percent.to_string()).expect("is written");
+    fs::write(battery.join("status"), status).unwrap();
+    fs::write(battery.join("capacity"), percent.to_string()).unwrap();
 }
 
 /// `app` needs `db`; `alarm` is essential, and needs `clock`.

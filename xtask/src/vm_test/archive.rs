@@ -45,7 +45,7 @@ impl Archive {
     fn folders_above(&mut self, path: &str) -> io::Result<()> {
         match Path::new(path).parent().and_then(Path::to_str) {
             None | Some("" | "/") => Ok(()),
-            Some(above) => self.folder(&above.to_owned()),
+            Some(above) => self.folder(above),
         }
     }
 
