@@ -19,8 +19,8 @@ const QEMU: &str = "qemu-system-x86_64";
 const KERNEL_PACKAGE: &str = "linux-image-cloud-amd64";
 /// On a tmpfs, a program's own pages would count as shared memory of its service.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet loglevel=1 panic=-1 psi=1 rootfstype=ramfs";
-/// Longer than this, the machine is stuck. Under software emulation on a busy host it takes a fifth of it.
-const DEADLINE: Duration = Duration::from_secs(300);
+/// Longer than this, the machine is stuck. Under software emulation on an idle host it takes a tenth of it.
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// What it takes.
 #[derive(Debug)]
