@@ -40,6 +40,12 @@ impl Agenda {
         self.entries.remove(&key);
     }
 
+    /// Moves an entry to another time; `None` if it is not there.
+    pub(crate) fn replace(&mut self, key: Key, at: Duration) -> Option<Key> {
+        let (service, job) = self.entries.remove(&key)?;
+        Some(self.insert(at, service, job))
+    }
+
     /// The time of the earliest entry.
     pub(crate) fn next(&self) -> Option<Duration> {
         self.entries.keys().next().map(|key| key.at)

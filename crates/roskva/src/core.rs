@@ -213,8 +213,7 @@ impl Core {
         let name = Arc::clone(&service.name);
         if let Some(slot) = service.slot_mut(kind) {
             let noise = book.noise.f64() * 2.0 - 1.0;
-            let interval =
-                backoff::vary(slot.options.interval.as_secs_f64(), INTERVAL_JITTER, noise);
+            let interval = backoff::vary(slot.pace().as_secs_f64(), INTERVAL_JITTER, noise);
             // The schedule holds even if this check came late, but what was missed is not made up for.
             let next = due.saturating_add(interval);
             let at = if next > now {
@@ -295,6 +294,8 @@ impl Core {
         }
         // It may have been the start-up check, and have opened the gate for the others.
         self.arrange(&mut book, name, alive);
+        self.hasten(&mut book, name, kind);
+        self.begin_watch(&mut book, name, kind);
         self.tell(&mut book, name, alive, Some(kind));
         self.end_failed_run(&mut book, name, kind);
     }

@@ -54,6 +54,7 @@ mod probe;
 mod restart;
 mod scheduler;
 mod service;
+mod watch;
 
 /// Generated mocks of this crate's traits, for the tests of dependent crates.
 #[cfg(any(test, feature = "mock"))]

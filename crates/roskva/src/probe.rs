@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gladsheim_types::HealthCheckStrategy;
 
+pub(crate) use crate::probe::grpc::{WatchEnd, Watching};
 use crate::probe::{grpc::GrpcProbe, http::HttpProbe};
 
 mod exec;
@@ -50,6 +51,22 @@ impl StrategyProbe {
     pub(crate) fn forget(&self, service_name: &str) {
         self.http.forget(service_name);
         self.grpc.forget(service_name);
+    }
+
+    /// Opens a stream of verdicts where the strategy has one.
+    pub(crate) async fn watch(
+        &self,
+        service_name: &str,
+        strategy: &HealthCheckStrategy,
+    ) -> Result<Watching, WatchEnd> {
+        match strategy {
+            HealthCheckStrategy::Grpc {
+                address,
+                service_name: asked,
+                ..
+            } => self.grpc.watch(service_name, address, asked).await,
+            _ => Err(WatchEnd::Unoffered), // nothing else has one
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
         threshold::{Outcome, Threshold, Verdict},
     },
     probe::ProbeOutcome,
+    watch::Watch,
 };
 
 /// Where the present run stands.
@@ -70,6 +71,8 @@ pub(crate) struct Slot {
     pub(crate) last_check: Option<SystemTime>,
     /// Its entry in the agenda.
     pub(crate) timer: Option<Key>,
+    /// Its stream, where it has one.
+    pub(crate) watch: Watch,
     /// Held while a check is under way, so that no two overlap.
     pub(crate) lock: Arc<CheckLock<()>>,
 }
@@ -82,6 +85,7 @@ impl Slot {
             message: String::new(),
             last_check: None,
             timer: None,
+            watch: Watch::Closed,
             lock: Arc::default(),
         }
     }
@@ -89,6 +93,21 @@ impl Slot {
     /// Whether this is the check that needs no schedule.
     pub(crate) fn is_process(&self) -> bool {
         self.options.strategy == HealthCheckStrategy::Process
+    }
+
+    /// Whether it passes, and no failure has been counted since.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.threshold.verdict() == Verdict::Passing && self.threshold.failures() == 0
+    }
+
+    /// Time to the next check.
+    pub(crate) fn pace(&self) -> Duration {
+        let interval = self.options.interval;
+        if self.is_calm() {
+            self.watch.pace(interval)
+        } else {
+            interval
+        }
     }
 
     fn passes(&self, alive: bool) -> bool {

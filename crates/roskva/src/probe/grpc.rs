@@ -1,15 +1,17 @@
 //! gRPC check: `grpc.health.v1.Health/Check`; only SERVING is healthy.
 //!
-//! The channel is kept from one check to the next, as long as the server answers.
+//! The channel is kept from one check to the next, as long as the server answers. `Watch` streams
+//! (see `watch`) go over the same channel.
 
 use std::{error::Error, io};
 
 use tonic::{
-    Code, Status,
+    Code, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
+    health_client::HealthClient,
 };
 
 use crate::probe::{ProbeOutcome, kept::Kept, tail::short_line, tcp};
@@ -50,10 +52,26 @@ impl GrpcProbe {
     /// Asks the server at `address` for the health of `asked`.
     pub(crate) async fn check(&self, service: &str, address: &str, asked: &str) -> ProbeOutcome {
         match self.ask(service, address, asked).await {
-            Ok(Ok(ServingStatus::Serving)) => ProbeOutcome::Healthy("SERVING".to_owned()),
-            Ok(Ok(other)) => ProbeOutcome::Unhealthy(other.as_str_name().to_owned()),
+            Ok(Ok(status)) => outcome(status),
             Ok(Err(status)) => ProbeOutcome::Unhealthy(describe(&status, address, asked)),
             Err(text) => ProbeOutcome::Unhealthy(text),
+        }
+    }
+
+    /// Opens a stream of verdicts over the channel that the last check has kept.
+    pub(crate) async fn watch(
+        &self,
+        service: &str,
+        address: &str,
+        asked: &str,
+    ) -> Result<Watching, WatchEnd> {
+        let channel = self.kept.get(service, address).ok_or(WatchEnd::Broken)?;
+        let request = HealthCheckRequest {
+            service: asked.to_owned(),
+        };
+        match HealthClient::new(channel).watch(request).await {
+            Ok(response) => Ok(Watching(response.into_inner())),
+            Err(status) => Err(watch_end(&status)),
         }
     }
 
@@ -74,6 +92,44 @@ impl GrpcProbe {
             self.kept.put(service, address, channel);
         }
         Ok(answer)
+    }
+}
+
+/// A stream of verdicts; dropping it ends the call.
+#[derive(Debug)]
+pub(crate) struct Watching(Streaming<HealthCheckResponse>);
+
+impl Watching {
+    /// The next verdict; the server sends the present one first.
+    pub(crate) async fn next(&mut self) -> Result<ProbeOutcome, WatchEnd> {
+        match self.0.message().await {
+            Ok(Some(response)) => Ok(outcome(response.status())),
+            Ok(None) => Err(WatchEnd::Broken),
+            Err(status) => Err(watch_end(&status)),
+        }
+    }
+}
+
+/// Why there is no stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WatchEnd {
+    /// The server does not offer any.
+    Unoffered,
+    /// It ended; another may be opened.
+    Broken,
+}
+
+fn watch_end(status: &Status) -> WatchEnd {
+    match status.code() {
+        Code::Unimplemented => WatchEnd::Unoffered,
+        _ => WatchEnd::Broken,
+    }
+}
+
+fn outcome(status: ServingStatus) -> ProbeOutcome {
+    match status {
+        ServingStatus::Serving => ProbeOutcome::Healthy("SERVING".to_owned()),
+        other => ProbeOutcome::Unhealthy(other.as_str_name().to_owned()),
     }
 }
 

@@ -16,6 +16,14 @@ impl<T> Kept<T> {
         self.lock().get_mut(service)?.remove(target)
     }
 
+    /// Another handle of what is kept.
+    pub(crate) fn get(&self, service: &str, target: &str) -> Option<T>
+    where
+        T: Clone,
+    {
+        self.lock().get(service)?.get(target).cloned()
+    }
+
     pub(crate) fn put(&self, service: &str, target: &str, connection: T) {
         self.lock()
             .entry(service.to_owned())

@@ -4,4 +4,5 @@
 mod exec;
 mod grpc;
 mod http;
+mod watch;
 mod world;
