@@ -8,6 +8,8 @@ use crate::policy::gate::CheckKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Job {
     Check(CheckKind),
+    /// The load guard's time is up: the run ends if this check still fails.
+    EndFailed(CheckKind),
     Restart,
 }
 

@@ -21,6 +21,9 @@ pub struct HealthMonitorConfig {
     pub health_check_timeout: Duration,
     /// Failures in a row until a service is unhealthy. Default: 3; bounds: at least 1.
     pub consecutive_failures_threshold: u32,
+    /// Added: whether a restart because of a check waits while the machine or this process starves, by at most the
+    /// longer of three intervals and 30 s. Default: true.
+    pub load_guard: bool,
 }
 
 impl Default for HealthMonitorConfig {
@@ -32,6 +35,7 @@ impl Default for HealthMonitorConfig {
             restart_backoff: Duration::from_secs(1),
             health_check_timeout: Duration::from_secs(5),
             consecutive_failures_threshold: 3,
+            load_guard: true,
         }
     }
 }

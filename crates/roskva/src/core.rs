@@ -22,7 +22,7 @@ use crate::{
     MonitorPorts, ServiceCrash,
     agenda::{Agenda, Job},
     herald::Herald,
-    policy::{backoff, budget::Budget, gate::CheckKind},
+    policy::{backoff, budget::Budget, gate::CheckKind, guard::Delays},
     probe::{self, ProbeOutcome, StrategyProbe},
     service::{Phase, Service},
 };
@@ -62,6 +62,8 @@ pub(crate) struct Book {
     pub(crate) services: HashMap<Arc<str>, Service>,
     pub(crate) agenda: Agenda,
     pub(crate) budget: Budget,
+    /// How late the scheduler was.
+    pub(crate) delays: Delays,
     pub(crate) noise: fastrand::Rng,
     runs: u64,
     scheduling: bool,
@@ -79,6 +81,7 @@ impl Core {
                 services: HashMap::new(),
                 agenda: Agenda::default(),
                 budget: Budget::new(),
+                delays: Delays::default(),
                 noise: fastrand::Rng::new(),
                 runs: 0,
                 scheduling: false,
@@ -195,6 +198,9 @@ impl Core {
                 }
                 (true, Some(_)) | (false, None) => {}
             }
+            if !wanted && let Some(postponed) = slot.postponed.take() {
+                book.agenda.remove(postponed.key);
+            }
         }
         self.attend(book);
     }
@@ -284,6 +290,7 @@ impl Core {
         outcome: ProbeOutcome,
     ) {
         let alive = self.is_alive(name);
+        let starving = self.starvation(&outcome);
         let now = self.now();
         let mut book = self.lock();
         match book.services.get_mut(name) {
@@ -296,8 +303,11 @@ impl Core {
         self.arrange(&mut book, name, alive);
         self.hasten(&mut book, name, kind);
         self.begin_watch(&mut book, name, kind);
+        let postponed = self.postpones(&mut book, name, kind, starving);
         self.tell(&mut book, name, alive, Some(kind));
-        self.end_failed_run(&mut book, name, kind);
+        if !postponed {
+            self.end_failed_run(&mut book, name, kind);
+        }
     }
 
     pub(crate) fn reset(&self, name: &str) {

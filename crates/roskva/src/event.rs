@@ -92,6 +92,15 @@ pub enum HealthEvent {
         /// Whether it is ready now.
         ready: bool,
     },
+    /// A check has failed for good, and the load guard postpones the restart; told once for a row of failures.
+    RestartPostponed {
+        /// Name of the service.
+        service_name: String,
+        /// What is wrong with the machine or with this process, for a person.
+        reason: String,
+        /// When the restart comes at the latest, if the checks go on failing.
+        until: SystemTime,
+    },
     /// A run ended in a failure.
     Crashed(ServiceCrash),
     /// All attempts are used up; reported once. A process that could not be started has none to use up.

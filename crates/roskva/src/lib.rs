@@ -37,6 +37,7 @@ pub use crate::{
     monitor::HealthMonitor,
     probe::{HealthProbe, ProbeOutcome},
     restart::{MonitorPorts, ProcessLiveness, RestartHandler},
+    starvation::{MachinePressure, Starvation},
 };
 
 mod agenda;
@@ -46,6 +47,7 @@ mod core;
 mod ending;
 mod error;
 mod event;
+mod guard;
 mod herald;
 mod monitor;
 mod observer;
@@ -54,6 +56,7 @@ mod probe;
 mod restart;
 mod scheduler;
 mod service;
+mod starvation;
 mod watch;
 
 /// Generated mocks of this crate's traits, for the tests of dependent crates.
@@ -63,6 +66,7 @@ pub mod mock {
         api::MockHealthMonitorApi,
         probe::MockHealthProbe,
         restart::{MockProcessLiveness, MockRestartHandler},
+        starvation::MockStarvation,
     };
 }
 

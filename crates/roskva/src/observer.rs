@@ -103,7 +103,7 @@ impl Core {
         }
     }
 
-    fn publish(&self, event: HealthEvent) {
+    pub(crate) fn publish(&self, event: HealthEvent) {
         drop(self.events.send(event)); // without an observer there is nobody to tell
     }
 }

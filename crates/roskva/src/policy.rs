@@ -5,5 +5,6 @@
 pub(crate) mod backoff;
 pub(crate) mod budget;
 pub(crate) mod gate;
+pub(crate) mod guard;
 pub(crate) mod restart;
 pub(crate) mod threshold;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{BoxError, HealthProbe};
+use crate::{BoxError, HealthProbe, Starvation};
 
 /// What a [`HealthMonitor`](crate::HealthMonitor) is given by its owner; each may be left out.
 #[derive(Clone, Default)]
@@ -15,6 +15,8 @@ pub struct MonitorPorts {
     pub liveness: Option<Arc<dyn ProcessLiveness>>,
     /// Carries out checks in the place of the built-in ones.
     pub probe: Option<Arc<dyn HealthProbe>>,
+    /// Tells the load guard how the machine is. Without it, the guard knows only this process's own delays.
+    pub starvation: Option<Arc<dyn Starvation>>,
 }
 
 impl fmt::Debug for MonitorPorts {
@@ -23,6 +25,7 @@ impl fmt::Debug for MonitorPorts {
             .field("restart", &self.restart.is_some())
             .field("liveness", &self.liveness.is_some())
             .field("probe", &self.probe.is_some())
+            .field("starvation", &self.starvation.is_some())
             .finish()
     }
 }

@@ -47,11 +47,13 @@ impl Core {
         let now = self.now();
         let mut book = self.lock();
         while let Some((due, name, job)) = book.agenda.pop_due(now) {
+            book.delays.record(now.saturating_sub(due), now);
             match job {
                 Job::Check(kind) => {
                     Self::rearrange(&mut book, &name, kind, due, now);
                     self.begin_check(&mut book, &name, kind);
                 }
+                Job::EndFailed(kind) => self.end_failed_run(&mut book, &name, kind),
                 Job::Restart => self.begin_restart(&mut book, &name),
             }
         }

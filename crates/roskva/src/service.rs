@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     CheckOptions, MonitorOptions, RestartDecision,
     agenda::Key,
+    guard::Postponed,
     policy::{
         gate::{self, CheckKind},
         restart::History,
@@ -73,6 +74,7 @@ pub(crate) struct Slot {
     pub(crate) timer: Option<Key>,
     /// Its stream, where it has one.
     pub(crate) watch: Watch,
+    pub(crate) postponed: Option<Postponed>,
     /// Held while a check is under way, so that no two overlap.
     pub(crate) lock: Arc<CheckLock<()>>,
 }
@@ -86,6 +88,7 @@ impl Slot {
             last_check: None,
             timer: None,
             watch: Watch::Closed,
+            postponed: None,
             lock: Arc::default(),
         }
     }

@@ -12,8 +12,8 @@ use std::{
 use async_trait::async_trait;
 use roskva::{
     BoxError, Cause, CheckOptions, ExitReport, HealthCheckStrategy, HealthEvent, HealthMonitor,
-    HealthMonitorConfig, HealthProbe, HealthStatus, MonitorOptions, MonitorPorts, ProbeOutcome,
-    ProcessLiveness, RestartDecision, RestartHandler,
+    HealthMonitorConfig, HealthProbe, HealthStatus, MachinePressure, MonitorOptions, MonitorPorts,
+    ProbeOutcome, ProcessLiveness, RestartDecision, RestartHandler, Starvation,
 };
 use tokio::{
     sync::{broadcast, mpsc},
@@ -149,6 +149,21 @@ impl ProcessLiveness for Alive {
     }
 }
 
+/// A machine that starves or does not.
+#[derive(Default)]
+pub(crate) struct Machine {
+    pub(crate) starves: AtomicBool,
+}
+
+impl Starvation for Machine {
+    fn pressure(&self) -> MachinePressure {
+        MachinePressure {
+            memory: if self.starves.load(SeqCst) { 90.0 } else { 0.0 },
+            ..MachinePressure::default()
+        }
+    }
+}
+
 /// A monitor with everything around it faked.
 pub(crate) struct Hall {
     pub(crate) monitor: HealthMonitor,
@@ -156,11 +171,16 @@ pub(crate) struct Hall {
     pub(crate) owner: Arc<FakeOwner>,
     pub(crate) calls: mpsc::UnboundedReceiver<(Call, Instant)>,
     pub(crate) alive: Arc<Alive>,
+    pub(crate) machine: Arc<Machine>,
     pub(crate) events: broadcast::Receiver<HealthEvent>,
 }
 
 impl Hall {
     pub(crate) fn new() -> Self {
+        Self::with(HealthMonitorConfig::default())
+    }
+
+    pub(crate) fn with(config: HealthMonitorConfig) -> Self {
         let (sender, calls) = mpsc::unbounded_channel();
         let owner = Arc::new(FakeOwner {
             calls: sender,
@@ -169,12 +189,14 @@ impl Hall {
         });
         let probe = Arc::new(FakeProbe::default());
         let alive = Arc::new(Alive(AtomicBool::new(true)));
+        let machine = Arc::new(Machine::default());
         let ports = MonitorPorts {
             restart: Some(owner.clone()),
             liveness: Some(alive.clone()),
             probe: Some(probe.clone()),
+            starvation: Some(machine.clone()),
         };
-        let monitor = HealthMonitor::with_ports(HealthMonitorConfig::default(), ports);
+        let monitor = HealthMonitor::with_ports(config, ports);
         let events = monitor.subscribe();
         Self {
             monitor,
@@ -182,6 +204,7 @@ impl Hall {
             owner,
             calls,
             alive,
+            machine,
             events,
         }
     }

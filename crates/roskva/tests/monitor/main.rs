@@ -4,6 +4,7 @@
 mod contract;
 mod ending;
 mod fake;
+mod guard;
 mod observer;
 mod schedule;
 mod verdict;
