@@ -18,7 +18,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use skirnir::{Cause, RunEnd, ServiceState, Transition};
-use thjalfi::{ProcessExit, ServiceLoaderError, ServiceProcess};
+use thjalfi::{ProcessExit, ServiceLoaderError, ServiceProcess, WatchdogAlarm};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -118,6 +118,8 @@ struct Run {
     process: ServiceProcess,
     started: Instant,
     exited: Pin<Box<dyn Future<Output = ProcessExit> + Send>>,
+    /// Where it has one, from the time when it runs.
+    watchdog: Option<Pin<Box<dyn Future<Output = WatchdogAlarm> + Send>>>,
 }
 
 type Task = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -168,7 +170,10 @@ impl ServiceActor {
             tokio::select! {
                 // An exit that races with a command is a fact already, so it comes first.
                 biased;
-                exit = exited(&mut self.run) => self.on_exit(exit).await,
+                told = told(&mut self.run) => match told {
+                    Told::Exited(exit) => self.on_exit(exit).await,
+                    Told::Barked(alarm) => self.on_watchdog(alarm),
+                },
                 outcome = finished(&mut self.task) => self.on_outcome(outcome).await,
                 command = self.mailbox.recv(), if open => match command {
                     Some(command) => self.on_command(command).await,
@@ -327,11 +332,30 @@ fn answer_all(
     answers.push((last, outcome));
 }
 
-/// The end of the present run; never, if none runs.
-async fn exited(run: &mut Option<Run>) -> ProcessExit {
-    match run {
-        Some(run) => run.exited.as_mut().await,
-        None => std::future::pending().await,
+/// What a run tells of itself.
+enum Told {
+    Exited(ProcessExit),
+    Barked(WatchdogAlarm),
+}
+
+/// What the present run tells; never, if none runs.
+async fn told(run: &mut Option<Run>) -> Told {
+    let Some(run) = run else {
+        return std::future::pending().await;
+    };
+    let barked = async {
+        match &mut run.watchdog {
+            Some(watchdog) => watchdog.await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        exit = run.exited.as_mut() => Told::Exited(exit),
+        alarm = barked => {
+            run.watchdog = None;
+            Told::Barked(alarm)
+        }
     }
 }
 

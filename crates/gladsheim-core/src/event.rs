@@ -109,6 +109,13 @@ pub enum ServiceEvent {
     },
     /// The verdict about its health changed.
     HealthChanged(HealthStatusChange),
+    /// A check has failed for good, and the load guard postpones the restart.
+    RestartPostponed {
+        /// What is wrong with the machine or with the daemon, for a person.
+        reason: String,
+        /// When the restart comes at the latest, if the checks go on failing.
+        until: SystemTime,
+    },
     /// A warning threshold was crossed.
     LimitWarning(LimitViolation),
     /// A limit was crossed.
@@ -169,6 +176,7 @@ impl ServiceEvent {
             Self::Restarting { .. } => "service.restarting",
             Self::Failed { .. } => "service.failed",
             Self::HealthChanged(_) => "health.changed",
+            Self::RestartPostponed { .. } => "health.restart_postponed",
             Self::LimitWarning(_) => "limit.warning",
             Self::LimitExceeded(_) => "limit.exceeded",
             Self::LimitCleared(_) => "limit.cleared",

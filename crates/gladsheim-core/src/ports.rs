@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use byggvir::{LimitHandler, LimitViolation};
-use roskva::{BoxError, ProcessLiveness, RestartHandler, RestartMode};
+use byggvir::{
+    LimitHandler, LimitViolation,
+    pressure::{Pressure, PressureKind, read_pressure},
+};
+use roskva::{BoxError, MachinePressure, ProcessLiveness, RestartHandler, RestartMode, Starvation};
 use skirnir::Cause;
 use thjalfi::ServiceLoaderApi;
 use tokio::sync::oneshot;
@@ -103,6 +106,21 @@ impl LimitHandler for Orders {
             .await;
         if let Err(error) = stopped {
             tracing::debug!(service = %name, %error, "not stopped for its limit");
+        }
+    }
+}
+
+/// Lets roskva's load guard read byggvir's pressure of the whole machine.
+pub(crate) struct Machine;
+
+impl Starvation for Machine {
+    fn pressure(&self) -> MachinePressure {
+        // A kernel that does not tell has no pressure, as far as anybody knows.
+        let read = |kind| -> Pressure { read_pressure(kind, None).unwrap_or_default() };
+        MachinePressure {
+            cpu: read(PressureKind::Cpu).some.avg10,
+            memory: read(PressureKind::Memory).full.avg10,
+            io: read(PressureKind::Io).full.avg10,
         }
     }
 }

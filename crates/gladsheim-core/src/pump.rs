@@ -126,6 +126,16 @@ impl Pump {
                     .directory
                     .send(&service_name, Command::Readiness(ready));
             }
+            HealthEvent::RestartPostponed {
+                service_name,
+                reason,
+                until,
+            } => {
+                self.publish(
+                    service_name,
+                    ServiceEvent::RestartPostponed { reason, until },
+                );
+            }
             // The actors tell these, from the policy's decision.
             HealthEvent::Crashed(_) | HealthEvent::RestartsExhausted { .. } | _ => {}
         }

@@ -75,8 +75,6 @@ pub struct Hall {
     pub metrics: Option<SocketAddr>,
     /// Whether the daemon reloads when the file changes. Default: false.
     pub on_file_change: bool,
-    /// Whether restarts by probes wait while the machine is overloaded. Default: true.
-    pub load_guard: bool,
     /// Who may do what beyond the daemon's own user and root. Default: nobody.
     pub access: Access,
     /// Strategies of the restart groups by name.
@@ -181,7 +179,8 @@ fn read(
     };
     let (resources, limits) =
         servants::resources(root.field("resources"), platform, environment.cpus);
-    let health = servants::health(root.field("health"));
+    let mut health = servants::health(root.field("health"));
+    health.load_guard = root.field("load_guard").boolean().or(health.load_guard);
     let groups = group::read(root.field("groups"));
     let common = Common {
         folder,
@@ -209,7 +208,6 @@ fn read(
             .then(value::loopback)
             .optional(),
         on_file_change: root.field("on_file_change").boolean().or(false),
-        load_guard: root.field("load_guard").boolean().or(true),
         access: access::read(root.field("access")),
         groups,
         positions: positions(document, report),

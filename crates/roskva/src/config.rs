@@ -6,6 +6,9 @@ use gladsheim_types::HealthCheckStrategy;
 
 use crate::probe;
 
+/// How long a start may take where nobody says.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Configuration of a [`HealthMonitor`](crate::HealthMonitor) (specification: Roskva, Configuration).
 #[derive(Debug, Clone, PartialEq)]
 pub struct HealthMonitorConfig {
@@ -48,6 +51,7 @@ impl HealthMonitorConfig {
             readiness: None,
             startup: None,
             restart: self.restart_policy(),
+            startup_timeout: STARTUP_TIMEOUT,
         }
     }
 
@@ -78,7 +82,7 @@ impl HealthMonitorConfig {
 }
 
 /// How one service is monitored.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MonitorOptions {
     /// Decides health; crossing its failure threshold ends the run under the restart policy.
     pub liveness: CheckOptions,
@@ -88,6 +92,14 @@ pub struct MonitorOptions {
     pub startup: Option<CheckOptions>,
     /// What follows when a run ends.
     pub restart: RestartPolicy,
+    /// Added: a crash within this time is one of the start ([`CrashStage::Startup`](crate::CrashStage)). Default: 30 s.
+    pub startup_timeout: Duration,
+}
+
+impl Default for MonitorOptions {
+    fn default() -> Self {
+        HealthMonitorConfig::default().monitor_options(HealthCheckStrategy::Process)
+    }
 }
 
 /// One kind of check of one service.

@@ -11,7 +11,7 @@ use crate::{
     policy::{
         backoff,
         gate::CheckKind,
-        restart::{End, Next, classify},
+        restart::{End, Next, classify, stage},
     },
     service::{Pending, Phase, wall_clock},
 };
@@ -116,7 +116,8 @@ impl Core {
                 decision
             }
         };
-        self.tell_end(name, report, end, decision);
+        let stage = stage(&options, report);
+        self.tell_end(name, report, (end, stage), decision);
         self.attend(&mut book);
         decision
     }

@@ -39,6 +39,19 @@ pub struct ServiceCrash {
     pub cause: Cause,
     /// Added: how long it had run.
     pub uptime: Duration,
+    /// Added: how far it had come.
+    pub stage: CrashStage,
+}
+
+/// How far a run had come when it crashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CrashStage {
+    /// It crashed within its start-up timeout, or used that up: it may never have worked.
+    Startup,
+    /// It had run for longer than that.
+    Running,
+    /// It had run so long that earlier restarts were forgiven ([`RestartPolicy::reset_after`](crate::RestartPolicy)).
+    Stable,
 }
 
 /// The end of a run, as whoever saw it reports it.

@@ -31,8 +31,8 @@ pub use crate::{
     config::{CheckOptions, HealthMonitorConfig, MonitorOptions, RestartMode, RestartPolicy},
     error::HealthMonitorError,
     event::{
-        ExitReport, HealthEvent, HealthStatusChange, HealthUpdateStream, RestartDecision,
-        ServiceCrash,
+        CrashStage, ExitReport, HealthEvent, HealthStatusChange, HealthUpdateStream,
+        RestartDecision, ServiceCrash,
     },
     monitor::HealthMonitor,
     probe::{HealthProbe, ProbeOutcome},

@@ -6,7 +6,7 @@
 use std::time::SystemTime;
 
 use crate::{
-    ExitReport, HealthEvent, HealthStatusChange, RestartDecision, ServiceCrash,
+    CrashStage, ExitReport, HealthEvent, HealthStatusChange, RestartDecision, ServiceCrash,
     core::{Book, Core},
     policy::{gate::CheckKind, restart::End},
 };
@@ -63,7 +63,7 @@ impl Core {
         &self,
         name: &str,
         report: &ExitReport,
-        end: End,
+        (end, stage): (End, CrashStage),
         decision: RestartDecision,
     ) {
         match end {
@@ -82,6 +82,7 @@ impl Core {
                     signal: report.signal,
                     cause: report.cause,
                     uptime: report.uptime,
+                    stage,
                 };
                 if let Some(runtime) = self.runtime() {
                     self.crash_listeners.tell(runtime, &crash);

@@ -24,6 +24,7 @@ use crate::{
     notify::{Notice, Notifier},
     output::{Output, pumped},
     slots::Slots,
+    watchdog::KeepAlive,
 };
 
 /// What the loader asks of a supervisor. A caller that gives up leaves the request in force.
@@ -75,6 +76,7 @@ pub(crate) struct Supervisor {
     pub(crate) readiness: Readiness,
     pub(crate) ending: Arc<watch::Sender<bool>>,
     pub(crate) exit: watch::Sender<Option<ProcessExit>>,
+    pub(crate) keep_alive: watch::Sender<KeepAlive>,
     /// Of a service that tells of itself, and where to sign off.
     pub(crate) notices: Option<(mpsc::Receiver<Notice>, Arc<Notifier>)>,
     /// Until when the start may take, if the service asked for more time.
@@ -217,8 +219,19 @@ impl Supervisor {
                 Phase::Killing => {}
             }
         }
-        if notice == Notice::Ready {
-            return self.become_ready();
+        match notice {
+            Notice::Ready => return self.become_ready(),
+            Notice::Watchdog => {
+                self.keep_alive.send_replace(KeepAlive::At(Instant::now()));
+            }
+            Notice::WatchdogTrigger => {
+                self.keep_alive.send_replace(KeepAlive::Refused);
+            }
+            Notice::ExtendTimeout(_)
+            | Notice::Reloading
+            | Notice::Stopping
+            | Notice::Status(_)
+            | Notice::MainPid(_) => {}
         }
         self.slots.tell(ProcessEvent::Notified {
             service_name: self.service_name.clone(),

@@ -69,6 +69,9 @@ pub struct StartOptions {
     pub startup_timeout: Duration,
     /// When the service counts as ready. Default: as soon as `exec` has succeeded.
     pub readiness: Readiness,
+    /// How often, at least, it must send `WATCHDOG=1` to its notify socket; it learns it from `WATCHDOG_USEC`. The
+    /// loader only carries the messages: see [`watchdog`](crate::ServiceProcess::watchdog).
+    pub watchdog: Option<Duration>,
     /// The signal of a graceful stop. Default: SIGTERM.
     pub stop_signal: Signal,
     /// A file of `KEY=VALUE` lines, read at each start, below `env_vars`.
@@ -113,6 +116,7 @@ impl Default for StartOptions {
             resource_limits: None,
             startup_timeout: Duration::from_secs(30),
             readiness: Readiness::default(),
+            watchdog: None,
             stop_signal: Signal::Terminate,
             env_file: None,
             clear_env: false,
@@ -130,6 +134,13 @@ impl Default for StartOptions {
             log_rotation: LogRotation::default(),
             sockets: Vec::new(),
         }
+    }
+}
+
+impl StartOptions {
+    /// Whether the service is told of a notify socket.
+    pub(crate) fn listens(&self) -> bool {
+        self.readiness == Readiness::Notify || self.watchdog.is_some()
     }
 }
 

@@ -40,6 +40,7 @@ pub use crate::{
     signal::Signal,
     socket::SocketAddress,
     spawn::{ChildProcess, ProcessSpawner, SpawnSpec},
+    watchdog::WatchdogAlarm,
 };
 
 mod actor;
@@ -79,6 +80,7 @@ mod slots;
 mod socket;
 mod spawn;
 mod sys;
+mod watchdog;
 
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;

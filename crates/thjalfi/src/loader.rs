@@ -27,6 +27,7 @@ use crate::{
     slots::{self, Reservation, Run, Slots},
     socket::{self, Sockets},
     spawn::{SpawnSpec, program_path},
+    watchdog,
 };
 
 mod run;
@@ -363,9 +364,8 @@ impl Inner {
             let cancelled = std::io::Error::other("stopped while it was starting");
             return Err(failed(SpawnError::new(Stage::PreStart, None, cancelled)));
         }
-        let notified = options.readiness == Readiness::Notify;
         let mut extra_env = Vec::new();
-        if notified {
+        if options.listens() {
             let address = self
                 .notifier
                 .address(&self.tasks)
@@ -376,6 +376,10 @@ impl Inner {
         let sockets = sockets.map_err(failed)?;
         if !sockets.is_empty() {
             extra_env.extend(socket::variables(&options.sockets));
+        }
+        if let Some(interval) = options.watchdog {
+            let micros = interval.as_micros().to_string();
+            extra_env.push((watchdog::VARIABLE.to_owned(), micros));
         }
         let service = |spec| SpawnSpec {
             program,

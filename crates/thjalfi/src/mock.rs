@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     ChildProcess, ProcessExit, ProcessIdentity, ProcessSpawner, ServiceProcess, Signal,
-    SignalTarget, SpawnError, SpawnSpec, process::Shared,
+    SignalTarget, SpawnError, SpawnSpec, process::Shared, watchdog::KeepAlive,
 };
 pub use crate::{api::MockServiceLoaderApi, authorize::MockAuthorizer, spawn::MockProcessSpawner};
 
@@ -36,6 +36,7 @@ impl FakeProcess {
     pub fn new(service_name: &str, pid: u32) -> (ServiceProcess, FakeProcessControl) {
         let (ready_tx, ready) = watch::channel(false);
         let (exit_tx, exit) = watch::channel(None);
+        let keep_alive = watch::Sender::new(KeepAlive::default());
         let signals = Arc::new(FakeSignals::default());
         let process = ServiceProcess {
             service_name: service_name.to_owned(),
@@ -45,6 +46,7 @@ impl FakeProcess {
                 leader: signals.clone(),
                 ready,
                 exit,
+                keep_alive: keep_alive.subscribe(),
                 cgroup: None,
                 mark: None,
             }),
@@ -52,6 +54,7 @@ impl FakeProcess {
         let control = FakeProcessControl {
             ready: Mutex::new(Some(ready_tx)),
             exit: exit_tx,
+            keep_alive,
             signals,
         };
         (process, control)
@@ -63,10 +66,16 @@ impl FakeProcess {
 pub struct FakeProcessControl {
     ready: Mutex<Option<watch::Sender<bool>>>,
     exit: watch::Sender<Option<ProcessExit>>,
+    keep_alive: watch::Sender<KeepAlive>,
     signals: Arc<FakeSignals>,
 }
 
 impl FakeProcessControl {
+    /// It asks for its watchdog's alarm.
+    pub fn trigger_watchdog(&self) {
+        self.keep_alive.send_replace(KeepAlive::Refused);
+    }
+
     /// The process says that it is ready; without effect after its end.
     pub fn ready(&self) {
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);

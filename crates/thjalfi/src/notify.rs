@@ -49,6 +49,8 @@ pub enum Notice {
     Stopping,
     /// `WATCHDOG=1`: it is alive.
     Watchdog,
+    /// `WATCHDOG=trigger`: it wants to be treated as if it were not.
+    WatchdogTrigger,
     /// `STATUS=…`: a line for people.
     Status(String),
     /// `MAINPID=…`: which of its processes it takes for the main one. The leader stays the leader.
@@ -259,6 +261,7 @@ fn parse(text: &str) -> impl Iterator<Item = Notice> {
         ("RELOADING", "1") => Some(Notice::Reloading),
         ("STOPPING", "1") => Some(Notice::Stopping),
         ("WATCHDOG", "1") => Some(Notice::Watchdog),
+        ("WATCHDOG", "trigger") => Some(Notice::WatchdogTrigger),
         ("STATUS", status) => Some(Notice::Status(status.to_owned())),
         ("MAINPID", pid) => Some(Notice::MainPid(pid.parse().ok()?)),
         ("EXTEND_TIMEOUT_USEC", micros) => Some(Notice::ExtendTimeout(Duration::from_micros(
@@ -277,7 +280,8 @@ mod tests {
     #[test]
     fn what_is_known_is_understood_and_the_rest_is_skipped() {
         let text = "READY=1\nSTATUS=a = b\nX_MINE=1\nnonsense\nMAINPID=7\nMAINPID=x\nREADY=0\n\
-                    EXTEND_TIMEOUT_USEC=1500000\nSTOPPING=1\nRELOADING=1\nWATCHDOG=1";
+                    EXTEND_TIMEOUT_USEC=1500000\nSTOPPING=1\nRELOADING=1\nWATCHDOG=1\n\
+                    WATCHDOG=trigger\nWATCHDOG=0";
         let expected = [
             Notice::Ready,
             Notice::Status("a = b".to_owned()),
@@ -286,6 +290,7 @@ mod tests {
             Notice::Stopping,
             Notice::Reloading,
             Notice::Watchdog,
+            Notice::WatchdogTrigger,
         ];
         assert!(parse(text).eq(expected));
     }

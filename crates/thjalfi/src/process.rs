@@ -5,12 +5,17 @@ use std::{
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::watch;
 
-use crate::{ProcessIdentity, ServiceLoaderError, Signal, adopt::boot_id, procfs};
+use crate::{
+    ProcessIdentity, ServiceLoaderError, Signal,
+    adopt::boot_id,
+    procfs,
+    watchdog::{KeepAlive, WatchdogAlarm, alarm},
+};
 
 /// Handle of one run of a service (specification: Thjalfi, `ServiceProcess`).
 ///
@@ -33,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) leader: Arc<dyn SignalTarget>,
     pub(crate) ready: watch::Receiver<bool>,
     pub(crate) exit: watch::Receiver<Option<ProcessExit>>,
+    pub(crate) keep_alive: watch::Receiver<KeepAlive>,
     pub(crate) cgroup: Option<PathBuf>,
     pub(crate) mark: Option<String>,
 }
@@ -114,6 +120,15 @@ impl ServiceProcess {
             "{}: ended before it was ready ({how})",
             self.service_name
         )))
+    }
+
+    /// Added: waits until the service has not sent `WATCHDOG=1` for `interval`, counted from this call at the
+    /// earliest, or has sent `WATCHDOG=trigger`.
+    ///
+    /// Needs [`StartOptions::watchdog`](crate::StartOptions): otherwise the service has nowhere to send it to.
+    /// Cancel safe; the next call counts anew.
+    pub async fn watchdog(&self, interval: Duration) -> WatchdogAlarm {
+        alarm(self.shared.keep_alive.clone(), interval).await
     }
 
     /// Sends a signal to the leader.

@@ -1,6 +1,10 @@
 //! What the health monitor has to do with one service.
 
-use roskva::{HealthStatus, HealthStatusChange, ServiceHealth};
+use std::{future::Future, pin::Pin};
+
+use roskva::{HealthStatus, HealthStatusChange, RestartMode, ServiceHealth};
+use skirnir::Cause;
+use thjalfi::WatchdogAlarm;
 
 use super::{Phase, ServiceActor};
 use crate::{GladsheimError, ServiceEvent, actor::command::Reply};
@@ -9,7 +13,8 @@ impl ServiceActor {
     /// Has the present run checked.
     pub(super) async fn begin_monitoring(&mut self) {
         let roskva = &self.hall.servants.roskva;
-        let options = self.definition.monitor.clone();
+        let mut options = self.definition.monitor.clone();
+        options.startup_timeout = self.start_options().startup_timeout;
         if let Err(error) = roskva.start_monitoring_with(&self.name, options).await {
             // The run goes on unchecked rather than not at all.
             tracing::warn!(service = %self.name, %error, "not monitored");
@@ -56,8 +61,29 @@ impl ServiceActor {
         }
     }
 
+    /// Has the present run's watchdog count from now on, where it has one; it rests in maintenance.
+    pub(super) fn begin_watchdog(&mut self) {
+        let interval = self.definition.start.watchdog.filter(|_| !self.maintenance);
+        if let Some(run) = &mut self.run {
+            let process = run.process.clone();
+            run.watchdog = interval.map(|interval| -> Pin<Box<dyn Future<Output = _> + Send>> {
+                Box::pin(async move { process.watchdog(interval).await })
+            });
+        }
+    }
+
+    /// The service hangs, or says that it wants to be treated so.
+    pub(super) fn on_watchdog(&mut self, alarm: WatchdogAlarm) {
+        if self.phase != Phase::Running {
+            return; // it is being ended already
+        }
+        let will_restart = self.definition.monitor.restart.mode != RestartMode::Never;
+        self.end_by_policy(Cause::Watchdog, will_restart, format!("watchdog: {alarm}"));
+    }
+
     pub(super) fn on_maintenance(&mut self, on: bool, reply: Reply) {
         self.maintenance = on;
+        self.begin_watchdog();
         let outcome = match &self.run {
             Some(_) => self.hall.servants.roskva.set_maintenance(&self.name, on),
             None => Ok(()),

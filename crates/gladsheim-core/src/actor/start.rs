@@ -128,7 +128,7 @@ impl ServiceActor {
         }));
     }
 
-    fn start_options(&self) -> StartOptions {
+    pub(super) fn start_options(&self) -> StartOptions {
         let mut options = self.definition.start.clone();
         let overrides = &self.overrides;
         options.env_vars.extend(overrides.env_vars.clone());
@@ -194,6 +194,7 @@ impl ServiceActor {
             process,
             started: Instant::now(),
             exited: Box::pin(async move { exiting.exited().await }),
+            watchdog: None,
         });
     }
 
@@ -261,6 +262,7 @@ impl ServiceActor {
             None,
         );
         self.enter(Transition::to(ServiceState::Running), ServiceEvent::Ready);
+        self.begin_watchdog();
         self.answer_starters(Ok(()));
     }
 

@@ -89,6 +89,11 @@ impl ServiceActor {
             self.answer(reply, Err(GladsheimError::Overtaken(self.name.clone())));
             return;
         }
+        self.end_by_policy(cause, will_restart, message);
+        self.answer(reply, Ok(()));
+    }
+
+    pub(super) fn end_by_policy(&mut self, cause: Cause, will_restart: bool, message: String) {
         self.hall.servants.roskva.suspend_checks(&self.name);
         self.set_ready(false, None);
         if will_restart {
@@ -113,7 +118,6 @@ impl ServiceActor {
             kill: false,
             timeout: None,
         });
-        self.answer(reply, Ok(()));
     }
 
     /// Brings an ending together with one that is under way.
@@ -224,6 +228,7 @@ impl ServiceActor {
             );
         }
         self.begin_monitoring().await;
+        self.begin_watchdog();
         self.set_ready(true, None);
         let error = GladsheimError::from(error);
         self.answer_starters(Err(error.duplicate()));

@@ -35,6 +35,7 @@ fn level(kind: &EventKind) -> Level {
             | ServiceEvent::Failed { .. }
             | ServiceEvent::LimitWarning(_)
             | ServiceEvent::LimitExceeded(_)
+            | ServiceEvent::RestartPostponed { .. }
             | ServiceEvent::AuthRefused { .. }
             | ServiceEvent::OutputDropped { .. } => true,
             ServiceEvent::HealthChanged(change) => change.new_status.is_failing(),

@@ -73,6 +73,7 @@ pub(super) fn read(entry: Entry<'_>, common: &Common<'_>) -> Option<Service> {
             service,
             common.health.restart_policy(),
         ),
+        ..MonitorOptions::default()
     };
     let limits = Limits::read(table.field("limits"), &section("limits"), common.cpus);
     let (limits, limit_policy) = limits.or(common.limits).resolve(common.platform);
@@ -147,6 +148,7 @@ fn start(table: &mut Table<'_>, common: &Common<'_>) -> StartOptions {
             .duration()
             .positive()
             .or(common.loader.startup_timeout),
+        watchdog: table.field("watchdog").duration().positive().optional(),
         stop_signal: table
             .field("stop_signal")
             .text()

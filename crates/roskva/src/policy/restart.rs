@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use gladsheim_types::Cause;
 
-use crate::{ExitReport, RestartMode, RestartPolicy};
+use crate::{CrashStage, ExitReport, MonitorOptions, RestartMode, RestartPolicy};
 
 /// What an end means to the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,17 @@ impl History {
         if policy.max_attempts > 0 {
             self.restarts.push_back(at);
         }
+    }
+}
+
+/// How far a run had come that ended like this.
+pub(crate) fn stage(options: &MonitorOptions, report: &ExitReport) -> CrashStage {
+    if is_stable(&options.restart, report) {
+        CrashStage::Stable
+    } else if report.cause == Cause::StartupTimeout || report.uptime < options.startup_timeout {
+        CrashStage::Startup
+    } else {
+        CrashStage::Running
     }
 }
 

@@ -241,3 +241,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn crash_of_a_start_is_told_apart_from_one_after_stable_running() {
+    use CrashStage::{Running, Stable, Startup};
+    let options = MonitorOptions::default();
+    let second = Duration::from_secs;
+    for (cause, uptime, expected) in [
+        (Cause::Exit, second(0), Startup),
+        (Cause::Signal, second(29), Startup),
+        (Cause::Exit, second(30), Running),
+        (Cause::Exit, second(59), Running),
+        (Cause::Exit, second(60), Stable),
+        (Cause::StartupTimeout, second(90), Startup),
+    ] {
+        let report = report(cause, None, uptime);
+        assert_eq!(
+            stage(&options, &report),
+            expected,
+            "{cause} after {uptime:?}"
+        );
+    }
+}
+
+#[test]
+fn stable_running_counts_even_within_a_long_startup_timeout() {
+    let options = MonitorOptions {
+        startup_timeout: Duration::from_secs(600),
+        ..MonitorOptions::default()
+    };
+    let report = crash(Duration::from_secs(61));
+    assert_eq!(stage(&options, &report), CrashStage::Stable);
+}

@@ -6,8 +6,8 @@ use std::{
 };
 
 use roskva::{
-    Cause, HealthEvent, HealthMonitor, HealthMonitorConfig, HealthStatus, MonitorOptions,
-    MonitorPorts, RestartDecision, RestartMode, RestartPolicy,
+    Cause, CrashStage, ExitReport, HealthEvent, HealthMonitor, HealthMonitorConfig, HealthStatus,
+    MonitorOptions, MonitorPorts, RestartDecision, RestartMode, RestartPolicy,
 };
 use tokio::time::Instant;
 
@@ -42,6 +42,37 @@ async fn failed_liveness_ends_the_run_once_and_checks_rest_until_the_next() {
     assert_eq!(hall.probe.calls("a:1").len(), 3);
     hall.start("thor", liveness("a")).await;
     assert!(matches!(hall.call().await, Some(Call::EndRun(..))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn crash_is_told_with_its_attempt_and_how_far_the_run_had_come() {
+    let mut hall = Hall::new();
+    let mut options = MonitorOptions::default();
+    options.restart.max_attempts = 2;
+    for (uptime, attempt, stage) in [
+        (1, 1, CrashStage::Startup),
+        (31, 2, CrashStage::Running),
+        (61, 1, CrashStage::Stable),
+        (1, 2, CrashStage::Startup),
+        (1, 0, CrashStage::Startup),
+    ] {
+        hall.start("thor", options.clone()).await;
+        let report = ExitReport {
+            uptime: Duration::from_secs(uptime),
+            ..exit(Cause::Exit, Some(1))
+        };
+        hall.monitor.report_exit("thor", report);
+        let crash = loop {
+            if let HealthEvent::Crashed(crash) = hall.event().await {
+                break crash;
+            }
+        };
+        assert_eq!(
+            (crash.restart_attempt, crash.stage),
+            (attempt, stage),
+            "{uptime} s"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

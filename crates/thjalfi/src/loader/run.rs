@@ -13,6 +13,7 @@ use crate::{
     output::Output,
     process::Shared,
     slots::{Reservation, Run},
+    watchdog::KeepAlive,
 };
 
 impl Inner {
@@ -29,6 +30,7 @@ impl Inner {
         let (commands, received) = mpsc::unbounded_channel();
         let (ready_told, ready) = watch::channel(false);
         let (exit_told, exit) = watch::channel(None);
+        let keep_alive = watch::Sender::new(KeepAlive::default());
         let run = Run {
             process: ServiceProcess {
                 service_name: service_name.to_owned(),
@@ -38,6 +40,7 @@ impl Inner {
                     leader: child.leader(),
                     ready,
                     exit,
+                    keep_alive: keep_alive.subscribe(),
                     cgroup: child.cgroup(),
                     mark: child.mark(),
                 }),
@@ -46,7 +49,7 @@ impl Inner {
             ending: Arc::new(watch::Sender::new(false)),
             extended: Arc::new(watch::Sender::new(None)),
         };
-        let notices = (options.readiness == Readiness::Notify).then(|| {
+        let notices = options.listens().then(|| {
             let notices = self.notifier.listen(child.pid(), child.cgroup());
             (notices, Arc::clone(&self.notifier))
         });
@@ -59,6 +62,7 @@ impl Inner {
             readiness: options.readiness.clone(),
             ending: Arc::clone(&run.ending),
             exit: exit_told,
+            keep_alive,
             notices,
             extended: Arc::clone(&run.extended),
             output,
@@ -99,7 +103,7 @@ impl Inner {
             options: Arc::new(options),
         };
         let ready = ready || setting.options.readiness == Readiness::Exec;
-        if setting.options.readiness == Readiness::Notify
+        if setting.options.listens()
             && let Err(error) = self.notifier.address(&self.tasks)
         {
             tracing::warn!(service = service_name, %error, "it cannot tell of itself any more");

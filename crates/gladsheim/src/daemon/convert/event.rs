@@ -79,6 +79,11 @@ fn service_event(event: &ServiceEvent, message: &mut v1::Event) {
             message.new_status = Some(change.new_status.as_str().to_owned());
             message.message = format!("{} -> {}", change.old_status, change.new_status);
         }
+        ServiceEvent::RestartPostponed { reason, until } => {
+            attribute(Cause::Probe);
+            message.next_attempt_at_unix_ms = Some(unix_ms(*until));
+            message.message.clone_from(reason);
+        }
         ServiceEvent::LimitWarning(violation)
         | ServiceEvent::LimitExceeded(violation)
         | ServiceEvent::LimitCleared(violation) => limit_event(violation, message),

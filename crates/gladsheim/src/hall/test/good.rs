@@ -33,7 +33,12 @@ fn an_empty_file_is_a_hall_without_services() {
         hall.config.loader.cgroup_name.as_deref(),
         Some("gladsheim-1d615d48")
     );
-    assert!(hall.load_guard && !hall.on_file_change && hall.metrics.is_none());
+    assert!(!hall.on_file_change && hall.metrics.is_none());
+}
+
+#[test]
+fn the_load_guard_can_be_turned_off() {
+    assert!(!good("load_guard = false").config.health.load_guard);
 }
 
 #[test]
@@ -78,6 +83,7 @@ fn every_key_of_the_contract_is_understood() {
             startup_timeout: Duration::from_secs(30),
             readiness: Readiness::Notify,
             stop_signal: Signal::Terminate,
+            watchdog: Some(Duration::from_secs(10)),
             env_file: Some("/srv/thor.env".into()),
             clear_env: false,
             user: Some("thor".to_owned()),
@@ -127,6 +133,7 @@ fn every_key_of_the_contract_is_understood() {
             }),
             startup: Some(CheckOptions::default()),
             restart: RestartPolicy::default(),
+            ..MonitorOptions::default()
         },
         limits: ResourceLimits {
             max_memory_bytes: 256 * MIB,
