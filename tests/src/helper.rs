@@ -58,18 +58,23 @@ pub fn announce() {
     }
     say("ready");
     if flag("--notify") {
-        let name = env::var("NOTIFY_SOCKET").expect("NOTIFY_SOCKET is set");
-        let address = match name.strip_prefix('@') {
-            Some(name) => SocketAddr::from_abstract_name(name),
-            None => SocketAddr::from_pathname(&name),
-        };
-        UnixDatagram::unbound()
-            .and_then(|socket| socket.send_to_addr(b"READY=1", &address?))
-            .expect("the supervisor listens");
+        notify("READY=1");
     }
     if let Some(file) = option("--ready") {
         announce_in(&file);
     }
+}
+
+/// Sends one message to the supervisor, by the `sd_notify` protocol.
+pub fn notify(message: &str) {
+    let name = env::var("NOTIFY_SOCKET").expect("NOTIFY_SOCKET is set");
+    let address = match name.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&name),
+    };
+    UnixDatagram::unbound()
+        .and_then(|socket| socket.send_to_addr(message.as_bytes(), &address?))
+        .expect("the supervisor listens");
 }
 
 /// Writes the pid into `file`, which appears whole or not at all.

@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use gladsheim_tests::{TestDaemon, free_port, skip, wait_until};
@@ -63,11 +63,8 @@ fn stop_and_see_nothing_left(hall: &TestDaemon, name: &str) {
     assert!(hall.processes().is_empty(), "{:?}", hall.processes());
 }
 
-#[test]
-fn nginx_is_started_checked_brought_back_and_stopped() {
-    let Some(nginx) = installed("nginx", "nginx-light") else {
-        return;
-    };
+/// A hall with nginx; `/health` does as `health` says.
+fn nginx(program: &Path, health: &str) -> (TestDaemon, u16) {
     let port = free_port();
     let mut hall = TestDaemon::prepare(&format!(
         r#"
@@ -79,7 +76,7 @@ fn nginx_is_started_checked_brought_back_and_stopped() {
         restart = {{ backoff = "10ms" }}
         health = {{ http = "http://127.0.0.1:{port}/health", interval = "100ms" }}
         "#,
-        nginx = nginx.display(),
+        nginx = program.display(),
     ));
     let folder = hall.path("");
     let folder = folder.display();
@@ -88,14 +85,22 @@ fn nginx_is_started_checked_brought_back_and_stopped() {
         .map(|kind| format!("{kind}_temp_path {folder}/nginx.tmp;\n"))
         .collect();
     let configuration = format!(
-        "daemon off;\nworker_processes 2;\npid {folder}/nginx.pid;\nerror_log stderr;\n\
+        "user root;\ndaemon off;\nworker_processes 2;\npid {folder}/nginx.pid;\nerror_log stderr;\n\
          events {{ worker_connections 64; }}\n\
          http {{\naccess_log off;\n{temporary}\
-         server {{ listen 127.0.0.1:{port}; location /health {{ return 200 \"well\\n\"; }} }}\n}}\n"
+         server {{ listen 127.0.0.1:{port}; location /health {{ {health} }} }}\n}}\n"
     );
     fs::write(hall.path("nginx.conf"), configuration).unwrap();
     hall.spawn();
+    (hall, port)
+}
 
+#[test]
+fn nginx_is_started_checked_brought_back_and_stopped() {
+    let Some(program) = installed("nginx", "nginx-light") else {
+        return;
+    };
+    let (hall, port) = nginx(&program, r#"return 200 "well\n";"#);
     hall.cli(["wait", "nginx", "--for", "healthy"])
         .expect_code(0);
     answer_of_nginx(port).expect("answers once it is healthy");
@@ -133,4 +138,24 @@ fn redis_is_started_checked_brought_back_and_stopped() {
     kill_and_see_it_back(&hall, "redis");
     wait_until("redis to answer again", || answer_of_redis(&hall));
     stop_and_see_nothing_left(&hall, "redis");
+}
+
+#[test]
+fn nginx_that_turns_to_503_is_restarted() {
+    let Some(program) = installed("nginx", "nginx-light") else {
+        return;
+    };
+    let (hall, _) = nginx(
+        &program,
+        r#"root .; if (-f $document_root/down) { return 503; } return 200 "well\n";"#,
+    );
+    let before = hall.wait_for_status("nginx", "healthy", |status| status["health"] == "healthy");
+    fs::write(hall.path("down"), "").unwrap();
+    let ended = hall.wait_for_status("nginx", "ended", |status| status["cause"] == "probe");
+    let reason = ended["error_message"].as_str().unwrap_or_default();
+    assert!(reason.contains("HTTP 503 Service"), "{ended}");
+    fs::remove_file(hall.path("down")).unwrap();
+    hall.wait_for_status("nginx", "healthy again", |status| {
+        status["health"] == "healthy" && status["process_id"] != before["process_id"]
+    });
 }

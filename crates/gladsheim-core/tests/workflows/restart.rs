@@ -1,6 +1,6 @@
 //! Ends that nobody asked for, and what follows.
 
-use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use gladsheim_core::{GladsheimError, StartOverrides, WaitCondition};
 use roskva::RestartDecision;
@@ -164,4 +164,40 @@ async fn a_reset_makes_a_failed_service_stopped() {
         hall.get_service_status("loki").unwrap().state,
         ServiceState::Stopped
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_watchdog_ends_the_run_and_the_policy_decides() {
+    for (triggers, message) in [
+        (false, "watchdog: no WATCHDOG=1 for 10s"),
+        (true, "watchdog: WATCHDOG=trigger"),
+    ] {
+        let mut loki = service("loki", &[]);
+        loki.start.watchdog = Some(Duration::from_secs(10));
+        let (hall, script) = open(vec![loki]).await;
+        let decision = restart(1, 60);
+        script
+            .decisions
+            .lock()
+            .unwrap()
+            .insert("loki".into(), decision);
+        hall.start_service("loki", StartOverrides::default())
+            .await
+            .unwrap();
+        if triggers {
+            script.processes.lock().unwrap()["loki"][0].trigger_watchdog();
+        }
+        let status = hall.wait_for("loki", WaitCondition::Exited).await.unwrap();
+        assert_eq!(status.state, ServiceState::Restarting);
+        assert_eq!(status.cause, Some(Cause::Watchdog));
+        assert_eq!(status.error_message.as_deref(), Some(message));
+        assert_eq!(
+            script.calls(&["roskva.suspend", "thjalfi.stop", "roskva.report"]),
+            [
+                "roskva.suspend loki",
+                "thjalfi.stop loki",
+                "roskva.report_exit loki watchdog"
+            ]
+        );
+    }
 }

@@ -414,7 +414,7 @@ fn what_is_not_supported_yet_is_refused_and_checked_all_the_same() {
             "6:1: metrics: serving metrics is not supported by this version yet",
             "12:1: read: access for others is not supported by this version yet",
             "13:1: control: access for others is not supported by this version yet",
-            "111:1: strategy: restarting services together is not supported by this version yet",
+            "112:1: strategy: restarting services together is not supported by this version yet",
         ],
     );
     check_service(
