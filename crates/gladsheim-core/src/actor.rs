@@ -12,7 +12,7 @@
 //!   └────────────────────────── the run has ended ──────────── Ending <─Stop, Kill, Restart, EndRun
 //! ```
 //!
-//! The registry is written first, then the bus, then the [`Facts`](facts::Facts), and replies come last: whoever got
+//! The registry is written first, then the bus, the journal, the [`Facts`](facts::Facts), and replies come last: whoever got
 //! an answer finds everything up to date.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -32,6 +32,7 @@ use crate::{
     },
     bus::EventBus,
     directory::Directory,
+    journal::Journal,
     servants::Servants,
 };
 
@@ -40,6 +41,7 @@ mod dependency;
 mod ending;
 pub(crate) mod facts;
 mod monitor;
+pub(crate) mod remember;
 mod start;
 mod stop;
 
@@ -49,6 +51,7 @@ pub(crate) struct Hall {
     pub(crate) servants: Servants,
     pub(crate) bus: EventBus,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) journal: Journal,
 }
 
 pub(crate) struct ServiceActor {
@@ -75,6 +78,7 @@ pub(crate) struct ServiceActor {
     ends: u64,
     last_end: Option<End>,
     maintenance: bool,
+    memory: remember::Memory,
 }
 
 /// Where in its life the service is; each phase names what the loop waits for beside the mailbox.
@@ -159,12 +163,14 @@ impl ServiceActor {
             ends: 0,
             last_end: None,
             maintenance: false,
+            memory: remember::Memory::default(),
         }
     }
 
     /// Runs until the directory has forgotten the service and nothing is under way. A process that runs
     /// then, runs on: either it refused to stop in a hall that does not kill, or the hall was dropped.
     pub(crate) async fn run(mut self) {
+        self.resume().await;
         let mut open = true;
         while open || self.task.is_some() {
             tokio::select! {
@@ -185,6 +191,7 @@ impl ServiceActor {
     }
 
     async fn on_command(&mut self, command: Command) {
+        self.note(&command);
         match command {
             Command::Start {
                 overrides,
@@ -293,7 +300,7 @@ impl ServiceActor {
         self.answers.push((reply, outcome));
     }
 
-    /// Brings the facts up to date, then lets the answers out.
+    /// Brings the journal and the facts up to date, then lets the answers out.
     fn tell(&mut self) {
         let facts = Facts {
             state: self.state,
@@ -304,6 +311,7 @@ impl ServiceActor {
             ends: self.ends,
             last_end: self.last_end.clone(),
         };
+        self.remember(facts.active);
         self.facts.send_if_modified(|old| {
             let changed = *old != facts;
             *old = facts;

@@ -1,5 +1,7 @@
 //! Configuration of the hall: the four servants' and the services'.
 
+use std::path::PathBuf;
+
 use byggvir::ResourceManagerConfig;
 use roskva::HealthMonitorConfig;
 use thjalfi::ServiceLoaderConfig;
@@ -15,6 +17,9 @@ pub struct GladsheimConfig {
     pub resources: ResourceManagerConfig,
     /// Roskva's.
     pub health: HealthMonitorConfig,
+    /// Folder of the journal, which must exist and be this hall's alone. Without it nothing is remembered,
+    /// and nothing that an earlier hall left running is taken over. Default: none.
+    pub state_dir: Option<PathBuf>,
     /// The services, in the order in which they are listed.
     pub services: Vec<ServiceDefinition>,
 }

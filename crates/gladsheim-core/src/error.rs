@@ -79,6 +79,10 @@ pub enum GladsheimError {
         reason: String,
     },
 
+    /// Added: the journal cannot be read or written.
+    #[error("The journal cannot be used: {0}")]
+    Journal(String),
+
     /// Added: the hall is shutting down, or not started yet.
     #[error("The hall is not open: {0}")]
     NotOpen(String),
@@ -120,6 +124,7 @@ impl GladsheimError {
                 service_name: service_name.clone(),
                 reason: reason.clone(),
             },
+            Self::Journal(text) => Self::Journal(text.clone()),
             Self::NotOpen(text) => Self::NotOpen(text.clone()),
         }
     }

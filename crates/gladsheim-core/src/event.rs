@@ -63,6 +63,11 @@ pub enum ServiceEvent {
         /// Process id of the leader.
         process_id: u32,
     },
+    /// It runs since the time of an earlier daemon, which ended without stopping it.
+    Adopted {
+        /// Process id of the leader.
+        process_id: u32,
+    },
     /// It is ready.
     Ready,
     /// A stop was begun.
@@ -75,7 +80,7 @@ pub enum ServiceEvent {
         /// Why.
         cause: Cause,
     },
-    /// A run ended: exactly one for each `Started`.
+    /// A run ended: exactly one for each `Started`, if need be by the daemon that has adopted it.
     Exited {
         /// To what it is attributed.
         cause: Cause,
@@ -168,6 +173,7 @@ impl ServiceEvent {
         match self {
             Self::Starting => "service.starting",
             Self::Started { .. } => "service.started",
+            Self::Adopted { .. } => "service.adopted",
             Self::Ready => "service.ready",
             Self::Stopping { .. } => "service.stopping",
             Self::Stopped { .. } => "service.stopped",

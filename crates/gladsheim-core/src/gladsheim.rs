@@ -1,9 +1,9 @@
 //! The hall itself: what the daemon, or a program that embeds it, talks to.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -17,13 +17,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     EventKind, GladsheimConfig, GladsheimError, Result, ServiceDefinition,
-    actor::{Hall, ServiceActor, command::Command},
+    actor::{Hall, ServiceActor, command::Command, remember::Past},
     bus::EventBus,
     directory::Directory,
     graph,
+    journal::Journal,
     ports::Orders,
     pump::Pump,
     servants::{HallPorts, Servants},
+    workflow::resume,
 };
 
 /// Coordinates the four servants (specification: Integration, `Gladsheim`).
@@ -48,6 +50,8 @@ struct Life {
     directory: Arc<Directory>,
     /// The services, until the hall is opened.
     to_open: Mutex<Option<Vec<ServiceDefinition>>>,
+    /// Services that the first bring-up leaves as they are.
+    resting: Mutex<HashSet<String>>,
     closing: AtomicBool,
     /// Set once everything has ended.
     closed: watch::Sender<bool>,
@@ -109,10 +113,12 @@ impl Gladsheim {
                 servants,
                 bus,
                 directory: Arc::clone(&directory),
+                journal: Journal::default(),
             },
             life: Arc::new(Life {
                 directory,
                 to_open: Mutex::new(Some(services)),
+                resting: Mutex::default(),
                 closing: AtomicBool::new(false),
                 closed: watch::Sender::new(false),
                 tasks: TaskTracker::new(),
@@ -124,10 +130,13 @@ impl Gladsheim {
     /// Opens the hall: registers the services as stopped and starts the monitoring loops (specification:
     /// `start`). Starts no service; see [`bring_up`](Self::bring_up). Needs a tokio runtime.
     ///
+    /// With a `state_dir`, it goes on where an earlier hall was cut off: what still runs is taken over, what
+    /// has ended meanwhile is followed by what the restart policy says, and what was coming up comes up.
+    ///
     /// # Errors
     ///
     /// `Config` for a cycle, an unknown dependency or a name that is there twice; `ResourceManager` for
-    /// limits that make no sense; `NotOpen` if it was opened before. The hall stays closed then.
+    /// limits that make no sense; `Journal` if it cannot be read or written; `NotOpen` if it was opened before. The hall stays closed then.
     pub async fn start(&self) -> Result<()> {
         let services = {
             let mut to_open = self
@@ -141,37 +150,48 @@ impl Gladsheim {
         let Some(services) = services else {
             return Err(GladsheimError::NotOpen("it was opened before".to_owned()));
         };
+        let mut past = match &self.config.state_dir {
+            Some(state_dir) => self.resume(state_dir, &services).await?,
+            None => HashMap::new(),
+        };
+        *self.resting() = resume::resting(&past);
         for service in services {
-            if let Err(error) = self.add_service(Arc::new(service)) {
+            let past = past.remove(&service.name);
+            if let Err(error) = self.add_service(Arc::new(service), past) {
                 self.forget_services();
                 return Err(error);
             }
         }
         let pump = Pump::new(self.hall.clone());
-        self.life.tasks.spawn(pump.run(self.life.stop.clone()));
+        self.spawn(pump.run(self.life.stop.clone()));
+        self.spawn(self.hall.journal.clone().mend(self.life.stop.clone()));
         self.byggvir.start_monitoring().await;
         Ok(())
     }
 
-    fn add_service(&self, definition: Arc<ServiceDefinition>) -> Result<()> {
+    fn add_service(&self, definition: Arc<ServiceDefinition>, past: Option<Past>) -> Result<()> {
         let name = definition.name.clone();
         self.byggvir
             .set_resource_limits(&name, definition.limits.clone())?;
         self.byggvir
             .set_limit_policy(&name, definition.limit_policy.clone());
-        self.skirnir.register_service(
-            name.clone(),
-            ServiceMetadata {
-                service_name: name,
-                state: ServiceState::Stopped,
-                custom: definition.metadata.clone().into_iter().collect(),
-                endpoints: definition.endpoints.clone(),
-                ..ServiceMetadata::default()
-            },
-        )?;
+        let mut metadata = ServiceMetadata {
+            service_name: name.clone(),
+            state: ServiceState::Stopped,
+            custom: definition.metadata.clone().into_iter().collect(),
+            endpoints: definition.endpoints.clone(),
+            ..ServiceMetadata::default()
+        };
+        if let Some(past) = &past {
+            past.record.restore(past.resumption, &mut metadata);
+        }
+        self.skirnir.register_service(name, metadata)?;
         let (mailbox, facts) = self.hall.directory.add(Arc::clone(&definition));
-        let actor = ServiceActor::new(definition, self.hall.clone(), mailbox, facts);
-        self.life.tasks.spawn(actor.run());
+        let mut actor = ServiceActor::new(definition, self.hall.clone(), mailbox, facts);
+        if let Some(past) = past {
+            actor.restore(past);
+        }
+        self.spawn(actor.run());
         Ok(())
     }
 
@@ -213,6 +233,7 @@ impl Gladsheim {
         self.life.stop.cancel();
         self.life.tasks.close();
         self.life.tasks.wait().await;
+        self.hall.journal.close();
         self.life.closed.send_replace(true);
         Ok(())
     }
@@ -233,6 +254,17 @@ impl Gladsheim {
             });
         }
         while kills.join_next().await.is_some() {}
+    }
+
+    /// A task that the end of the hall waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.life.tasks.spawn(task);
+    }
+
+    /// The services that the first bring-up leaves as they are.
+    pub(crate) fn resting(&self) -> MutexGuard<'_, HashSet<String>> {
+        let resting = &self.life.resting;
+        resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn was_opened(&self) -> bool {

@@ -43,6 +43,7 @@ mod error;
 mod event;
 mod gladsheim;
 mod graph;
+mod journal;
 mod ports;
 mod pump;
 mod query;

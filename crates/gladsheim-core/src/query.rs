@@ -167,6 +167,11 @@ impl Gladsheim {
         self.hall.bus.subscribe_since(since)
     }
 
+    /// What is wrong with the journal, for a person; `None` if nothing is.
+    pub fn journal_problem(&self) -> Option<String> {
+        self.hall.journal.problem()
+    }
+
     /// Which containment is active: `cgroup` or `session`.
     pub fn containment(&self) -> &'static str {
         self.thjalfi.containment()

@@ -2,5 +2,6 @@
 
 pub(crate) mod battery;
 mod bring_up;
+pub(crate) mod resume;
 mod stop;
 mod wait;

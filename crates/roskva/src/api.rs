@@ -1,6 +1,6 @@
 //! The contract of the health monitor, and what it needs from its owner.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use gladsheim_types::{HealthCheckStrategy, ServiceHealth};
@@ -99,6 +99,10 @@ pub trait HealthMonitorApi: Send + Sync + 'static {
     ///
     /// A name that is not monitored gets [`RestartDecision::Success`].
     fn report_exit(&self, service_name: &str, report: ExitReport) -> RestartDecision;
+
+    /// Added: takes on a restart history that was kept elsewhere: when the restarts took place, oldest
+    /// first. Does nothing for a name that is not monitored.
+    fn restore_attempts(&self, service_name: &str, attempts: Vec<SystemTime>);
 
     /// Added: forgets the restart history and cancels a restart that is due.
     fn reset_attempts(&self, service_name: &str);

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use gladsheim_types::ServiceHealth;
@@ -307,6 +307,14 @@ impl Core {
         self.tell(&mut book, name, alive, Some(kind));
         if !postponed {
             self.end_failed_run(&mut book, name, kind);
+        }
+    }
+
+    pub(crate) fn restore(&self, name: &str, attempts: &[SystemTime]) {
+        let now = self.now();
+        let ages = attempts.iter().map(|at| at.elapsed().unwrap_or_default());
+        if let Some(service) = self.lock().services.get_mut(name) {
+            service.history.restore(ages, now);
         }
     }
 

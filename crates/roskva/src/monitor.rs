@@ -1,6 +1,6 @@
 //! The public handle.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use gladsheim_types::{HealthCheckStrategy, ServiceHealth};
@@ -142,6 +142,12 @@ impl HealthMonitor {
         self.core.exited(service_name, &report)
     }
 
+    /// Added: takes on a restart history that was kept elsewhere: when the restarts took place, oldest
+    /// first. Does nothing for a name that is not monitored.
+    pub fn restore_attempts(&self, service_name: &str, attempts: &[SystemTime]) {
+        self.core.restore(service_name, attempts);
+    }
+
     /// Added: forgets the restart history and cancels a restart that is due.
     pub fn reset_attempts(&self, service_name: &str) {
         self.core.reset(service_name);
@@ -242,6 +248,10 @@ impl HealthMonitorApi for HealthMonitor {
 
     fn report_exit(&self, service_name: &str, report: ExitReport) -> RestartDecision {
         self.report_exit(service_name, report)
+    }
+
+    fn restore_attempts(&self, service_name: &str, attempts: Vec<SystemTime>) {
+        self.restore_attempts(service_name, &attempts);
     }
 
     fn reset_attempts(&self, service_name: &str) {

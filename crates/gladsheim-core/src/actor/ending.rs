@@ -161,6 +161,7 @@ impl ServiceActor {
                 self.enter(stopped, ServiceEvent::Stopped { cause });
             }
             RestartDecision::Restart { attempt, at, .. } => {
+                self.note_attempt(attempt, at);
                 let event = ServiceEvent::Restarting {
                     cause,
                     attempt,

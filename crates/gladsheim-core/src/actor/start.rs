@@ -48,7 +48,7 @@ impl ServiceActor {
     }
 
     /// What a person asks for replaces what the last one asked for, limits among them.
-    fn take_overrides(&mut self, overrides: StartOverrides) {
+    pub(super) fn take_overrides(&mut self, overrides: StartOverrides) {
         let before = std::mem::replace(&mut self.overrides, overrides);
         let limits = match (&self.overrides.resource_limits, before.resource_limits) {
             (Some(limits), _) => limits.clone(),
@@ -199,7 +199,7 @@ impl ServiceActor {
     }
 
     /// Waits until the service is ready, at most its start-up timeout.
-    fn await_readiness(&mut self) {
+    pub(super) fn await_readiness(&mut self) {
         let by_health = self.definition.ready_by_health;
         let options = self.start_options();
         if !by_health && options.readiness == Readiness::Exec {

@@ -121,7 +121,7 @@ impl ServiceActor {
     }
 
     /// Brings an ending together with one that is under way.
-    fn request_end(&mut self, new: Ending) {
+    pub(super) fn request_end(&mut self, new: Ending) {
         self.set_ready(false, None);
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Launching(old) => {
@@ -262,7 +262,7 @@ impl ServiceActor {
 }
 
 impl Ending {
-    fn stop(cause: Cause) -> Self {
+    pub(super) fn stop(cause: Cause) -> Self {
         Self {
             intent: Intent::Stop(cause),
             again: false,

@@ -13,7 +13,8 @@ impl Gladsheim {
     /// One message for each service concerned as it is done, then the end of the channel. Services that
     /// do not wait for each other start at the same time; one that fails does not stop the others.
     /// Dropping the receiver cancels nothing. While the battery is low, services that nobody named and
-    /// that can wait for it are left out; they start once it is well again.
+    /// that can wait for it are left out; they start once it is well again. The first one without names, after
+    /// an earlier daemon was cut off, leaves alone what had been stopped by hand or had ended by then.
     ///
     /// # Errors
     ///
@@ -28,9 +29,11 @@ impl Gladsheim {
             .collect();
         let mut waiting = directory.battery.waiting();
         let wanted: Vec<String> = if names.is_empty() {
+            // What somebody stopped, or what ended by itself, before an earlier daemon was cut off.
+            let resting = std::mem::take(&mut *self.resting());
             let mut wanted: Vec<_> = definitions
                 .iter()
-                .filter(|definition| definition.autostart)
+                .filter(|definition| definition.autostart && !resting.contains(&definition.name))
                 .map(|definition| definition.name.clone())
                 .collect();
             if let Some(waiting) = &mut *waiting {

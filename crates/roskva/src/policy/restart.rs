@@ -54,10 +54,13 @@ pub(crate) enum Next {
     },
 }
 
+const PAST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
 /// The restarts of one service since its last stable run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
-    /// When they took place, oldest first; only as many as the limit needs.
+    /// When they took place, oldest first; only as many as the limit needs. Later by [`PAST`] than the
+    /// clock says, so that there is room for what was before its beginning.
     restarts: VecDeque<Duration>,
     /// How many there were; the back-off grows with it, whatever the window.
     streak: u32,
@@ -89,7 +92,7 @@ impl History {
             };
         }
         while let Some(oldest) = self.restarts.front()
-            && now.saturating_sub(*oldest) > policy.window
+            && now.saturating_add(PAST).saturating_sub(*oldest) > policy.window
         {
             self.restarts.pop_front();
         }
@@ -108,8 +111,16 @@ impl History {
     pub(crate) fn record(&mut self, policy: &RestartPolicy, at: Duration) {
         self.streak = self.streak.saturating_add(1);
         if policy.max_attempts > 0 {
-            self.restarts.push_back(at);
+            self.restarts.push_back(at.saturating_add(PAST));
         }
+    }
+
+    /// Takes on restarts that took place that long before `now`, oldest first.
+    pub(crate) fn restore(&mut self, ages: impl Iterator<Item = Duration>, now: Duration) {
+        self.restarts = ages
+            .map(|age| now.saturating_add(PAST).saturating_sub(age))
+            .collect();
+        self.streak = u32::try_from(self.restarts.len()).unwrap_or(u32::MAX);
     }
 }
 

@@ -33,7 +33,7 @@ fn service_event(event: &ServiceEvent, message: &mut v1::Event) {
     let mut attribute = |cause: Cause| message.cause = Some(cause.as_str().to_owned());
     match event {
         ServiceEvent::Starting | ServiceEvent::Ready => {}
-        ServiceEvent::Started { process_id } => {
+        ServiceEvent::Started { process_id } | ServiceEvent::Adopted { process_id } => {
             message.process_id = i32::try_from(*process_id).ok()
         }
         ServiceEvent::Stopping { cause } | ServiceEvent::Stopped { cause } => attribute(*cause),
