@@ -16,9 +16,7 @@
 
 use std::{future::pending, pin::pin, time::Duration};
 
-use gladsheim_core::{
-    BringUpProgress, Gladsheim, GladsheimConfig, GladsheimError, thjalfi::raise_descriptor_limit,
-};
+use gladsheim_core::{BringUpProgress, Gladsheim, GladsheimError, thjalfi::raise_descriptor_limit};
 use gladsheim_proto::v1;
 use tokio::{
     sync::oneshot,
@@ -108,10 +106,7 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let ControlSocket { listener, file } = ControlSocket::bind(&hall.socket).await?;
-    let gladsheim = Gladsheim::new(GladsheimConfig {
-        state_dir: Some(hall.state_dir.clone()),
-        ..hall.config.clone()
-    });
+    let gladsheim = Gladsheim::new(hall.config.clone());
     gladsheim.start().await?;
     tasks.spawn(record::run(gladsheim.events_since(0), stopped.clone()));
     let mut server = tasks.spawn(server::serve(

@@ -212,6 +212,7 @@ fn read(
         groups,
         positions: positions(document, report),
         config: GladsheimConfig {
+            state_dir: Some(state_dir.clone()),
             loader,
             resources,
             health,
