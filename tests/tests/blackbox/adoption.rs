@@ -19,18 +19,13 @@ fn kill_daemon(hall: &mut TestDaemon) {
 }
 
 fn list(hall: &TestDaemon) -> BTreeMap<String, Value> {
-    let rows = hall
-        .cli(["--format", "json", "status"])
-        .expect_code(0)
-        .json();
-    let rows = rows.as_array().expect("an array").clone();
-    rows.into_iter()
-        .map(|row| {
-            (
-                row["service_name"].as_str().expect("a name").to_owned(),
-                row,
-            )
-        })
+    let rows = hall.cli(["--format", "json", "status"]).expect_code(0);
+    let rows = rows.json();
+    let named = |row: &Value| Some((row["service_name"].as_str()?.to_owned(), row.clone()));
+    rows.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(named)
         .collect()
 }
 
