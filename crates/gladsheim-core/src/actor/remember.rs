@@ -53,9 +53,9 @@ impl ServiceActor {
                 self.memory.wanted = Wanted::Up;
                 self.phase == Phase::Idle
             }
-            // With the hall goes what was wanted of it.
+            // With the hall goes what was wanted of it; a low battery leaves it as it is.
             Command::Stop { cause, .. } | Command::Kill { cause, .. } => {
-                if *cause != Cause::Shutdown {
+                if !matches!(cause, Cause::Shutdown | Cause::Battery) {
                     self.memory.wanted = Wanted::Down;
                 }
                 true
@@ -180,14 +180,12 @@ impl ServiceActor {
                 cgroup: process.cgroup().map(ToOwned::to_owned),
             },
         );
-        let oom_kills = byggvir.oom_kills(&self.name);
         let age = process.start_time.elapsed().unwrap_or(Duration::ZERO);
         let now = Instant::now();
         let exiting = process.clone();
         self.run = Some(Run {
             process,
             started: now.checked_sub(age).unwrap_or(now),
-            oom_kills,
             exited: Box::pin(async move { exiting.exited().await }),
         });
     }

@@ -200,14 +200,12 @@ impl ServiceRecord {
     }
 
     pub(crate) fn resumption(&self) -> Resumption {
-        let shut_down = self
-            .end
-            .as_ref()
-            .is_some_and(|end| end.cause() == Cause::Shutdown);
+        let end = self.end.as_ref().map(EndRecord::cause);
+        let with_the_hall = matches!(end, Some(Cause::Shutdown | Cause::Battery));
         if self.run.is_some() {
             Resumption::Adopt
-        } else if self.wanted != Wanted::Down && !self.active && shut_down {
-            // The earlier daemon was killed during its shutdown.
+        } else if self.wanted != Wanted::Down && !self.active && with_the_hall {
+            // The earlier daemon was killed during its shutdown, or while the battery was low.
             Resumption::Fresh
         } else {
             match self.wanted {
@@ -303,6 +301,7 @@ mod tests {
             (Wanted::Up, true, Some(Cause::Signal), Resumption::Start),
             (Wanted::Up, false, Some(Cause::Exit), Resumption::Rest),
             (Wanted::Up, false, Some(Cause::Shutdown), Resumption::Fresh),
+            (Wanted::Up, false, Some(Cause::Battery), Resumption::Fresh),
             (Wanted::Down, false, Some(Cause::User), Resumption::Rest),
             (Wanted::Down, true, Some(Cause::User), Resumption::Rest),
         ] {
