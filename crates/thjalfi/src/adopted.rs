@@ -182,13 +182,6 @@ impl ChildProcess for AdoptedChild {
     }
 
     fn oom_kills(&self) -> u64 {
-        match &self.tree {
-            Tree::Group(group) => cgroup::oom_kills(group.folder()),
-            Tree::Session(_) | Tree::Gone => 0,
-        }
-    }
-
-    fn oom_kills(&self) -> u64 {
         self.cgroup().map_or(0, |folder| oom_kills(&folder))
     }
 }
