@@ -6,7 +6,7 @@ use skirnir::{Cause, ServiceState};
 use thjalfi::{ProcessIdentity, ServiceProcess};
 use tokio::time::Instant;
 
-use super::{Ending, Phase, Run, ServiceActor, facts::End};
+use super::{Ending, Phase, ServiceActor, facts::End};
 use crate::{
     ServiceEvent,
     actor::command::Command,
@@ -164,30 +164,13 @@ impl ServiceActor {
             } else {
                 Phase::Running
             };
-            self.take_over(process);
+            let age = process.start_time.elapsed().unwrap_or(Duration::ZERO);
+            let now = Instant::now();
+            self.hold(process, now.checked_sub(age).unwrap_or(now));
         }
         self.memory.resumption = Some(resumption);
         self.memory.written = record;
         self.tell();
-    }
-
-    fn take_over(&mut self, process: ServiceProcess) {
-        let byggvir = &self.hall.servants.byggvir;
-        byggvir.track_service(
-            &self.name,
-            byggvir::ProcessTree {
-                pid: process.pid,
-                cgroup: process.cgroup().map(ToOwned::to_owned),
-            },
-        );
-        let age = process.start_time.elapsed().unwrap_or(Duration::ZERO);
-        let now = Instant::now();
-        let exiting = process.clone();
-        self.run = Some(Run {
-            process,
-            started: now.checked_sub(age).unwrap_or(now),
-            exited: Box::pin(async move { exiting.exited().await }),
-        });
     }
 
     /// Does what is still to be done about the past.
@@ -223,6 +206,7 @@ impl ServiceActor {
         } else {
             let ready = self.hall.servants.roskva.is_ready(&self.name);
             self.set_ready(ready.unwrap_or(true), None);
+            self.begin_watchdog();
         }
     }
 }

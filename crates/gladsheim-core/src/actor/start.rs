@@ -175,24 +175,26 @@ impl ServiceActor {
     }
 
     fn begin_run(&mut self, process: ServiceProcess) {
-        let Servants {
-            skirnir, byggvir, ..
-        } = &self.hall.servants;
+        let skirnir = &self.hall.servants.skirnir;
         self.recorded(skirnir.record_start(&self.name, process.pid, process.start_time));
-        byggvir.track_service(
+        let process_id = process.pid;
+        self.hold(process, Instant::now());
+        self.publish(ServiceEvent::Started { process_id });
+    }
+
+    /// Has a run measured, and waits for its end from now on.
+    pub(super) fn hold(&mut self, process: ServiceProcess, started: Instant) {
+        self.hall.servants.byggvir.track_service(
             &self.name,
             byggvir::ProcessTree {
                 pid: process.pid,
                 cgroup: process.cgroup().map(ToOwned::to_owned),
             },
         );
-        self.publish(ServiceEvent::Started {
-            process_id: process.pid,
-        });
         let exiting = process.clone();
         self.run = Some(Run {
             process,
-            started: Instant::now(),
+            started,
             exited: Box::pin(async move { exiting.exited().await }),
             watchdog: None,
         });
