@@ -17,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
+    cgroup,
     cli::{self, Output},
     process::{MARKER, Process, processes},
     wait_until,
@@ -69,9 +70,14 @@ impl TestDaemon {
         hall
     }
 
-    /// Replaces the hall file.
+    /// Replaces the hall file. `GLADSHEIM_TEST_CONTAINMENT` says how trees are held together.
     pub fn write_hall(&self, services: &str) {
-        let text = format!("state_dir = \"state\"\nsocket = \"hall.sock\"\n{services}\n");
+        let containment = env::var("GLADSHEIM_TEST_CONTAINMENT");
+        let containment = containment.as_deref().unwrap_or("auto");
+        let text = format!(
+            "state_dir = \"state\"\nsocket = \"hall.sock\"\n\
+             containment = \"{containment}\"\n{services}\n"
+        );
         fs::write(self.hall_file(), text).expect("is written");
     }
 
@@ -257,6 +263,7 @@ impl Drop for TestDaemon {
             leftovers.iter().for_each(Process::kill);
             leftovers.is_empty()
         });
+        cgroup::remove_of(&self.hall_file());
         if thread::panicking() {
             crate::helper::complain(&format!("--- the daemon said:\n{}", self.log()));
         }

@@ -17,6 +17,7 @@ pub use crate::{
     wait::{skip, wait_until},
 };
 
+mod cgroup;
 mod cli;
 mod daemon;
 pub mod helper;

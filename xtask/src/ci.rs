@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     ("test --all-features", || {
         test::run(&test::Args::everything())
     }),
+    ("test --session", || test::run(&test::Args::in_session())),
     ("vm-test --all-features", || {
         vm_test::run(&vm_test::Args::everything())
     }),

@@ -17,6 +17,7 @@ mod codegen;
 mod command;
 mod lint;
 mod release_check;
+mod session;
 mod table;
 mod test;
 mod tidy;

@@ -11,7 +11,7 @@ use anyhow::Context;
 
 use crate::{
     command::{self, cargo, has_cargo},
-    table,
+    session, table,
     workspace::Workspace,
 };
 
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// With the features that are off by default, as CI does
     #[arg(long)]
     all_features: bool,
+    /// Only the black-box tests, with sessions instead of cgroups, and as another user where we are root
+    #[arg(long, conflicts_with_all = ["packages", "all_features", "runner_args"])]
+    session: bool,
     /// Only tests whose names contain one of these
     filters: Vec<String>,
     /// For the test runner
@@ -36,6 +39,9 @@ pub(crate) struct Args {
 
 /// Runs the tests to their end, failures included, then says what ran and what was skipped.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.session {
+        return session::run(&args.filters);
+    }
     let workspace = Workspace::load()?;
     let report = SkipReport::new(&workspace.target_directory)?;
     let mut rows = Vec::new();
@@ -60,6 +66,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 impl Args {
+    /// The black-box tests once more, without cgroups.
+    pub(crate) fn in_session() -> Self {
+        Self {
+            session: true,
+            ..Self::default()
+        }
+    }
+
     /// All tests, those behind features included.
     pub(crate) fn everything() -> Self {
         Self {

@@ -21,7 +21,7 @@ fn usage_errors_and_hall_file_errors_are_two() {
     let hall = TestDaemon::prepare("[services.thor]\npth = \"/bin/true\"");
     hall.cli(["dance"]).expect_code(2);
     let wrong = hall.cli(["check"]).expect_code(2);
-    assert!(wrong.stderr.contains("gladsheim.toml:4:1:"), "{wrong:#?}");
+    assert!(wrong.stderr.contains("gladsheim.toml:5:1:"), "{wrong:#?}");
     assert!(
         wrong.stderr.contains("path"),
         "the nearest key is named: {wrong:#?}"

@@ -77,15 +77,15 @@ fn everything_wrong_is_told_at_once_each_with_its_place() {
     tells(
         &hall,
         &[
-            ("3:1", "did you mean `platform`?"),
-            ("6:1", "did you mean `autostart`?"),
-            ("8:19", "expected a URL such as \"http://"),
-            ("11:15", "dependency cycle: thor -> freki -> thor"),
-            ("11:23", "did you mean `loki`?"),
-            ("12:19", "expected an address such as \"127.0.0.1:8081\""),
-            ("15:18", "expected an address such as \"127.0.0.1:8081\""),
-            ("16:11", "`a/b` is not a name: a letter or digit first"),
-            ("18:11", "has 300 bytes; at most 64 are allowed"),
+            ("4:1", "did you mean `platform`?"),
+            ("7:1", "did you mean `autostart`?"),
+            ("9:19", "expected a URL such as \"http://"),
+            ("12:15", "dependency cycle: thor -> freki -> thor"),
+            ("12:23", "did you mean `loki`?"),
+            ("13:19", "expected an address such as \"127.0.0.1:8081\""),
+            ("16:18", "expected an address such as \"127.0.0.1:8081\""),
+            ("17:11", "`a/b` is not a name: a letter or digit first"),
+            ("19:11", "has 300 bytes; at most 64 are allowed"),
         ],
     );
 }
@@ -93,7 +93,7 @@ fn everything_wrong_is_told_at_once_each_with_its_place() {
 #[test]
 fn what_is_no_toml_is_told_with_its_place() {
     let hall = TestDaemon::prepare("[services.thor]\npath = = \"/bin/true\"");
-    tells(&hall, &[("4:8", "extra `=`")]);
+    tells(&hall, &[("5:8", "extra `=`")]);
     fs::write(hall.hall_file(), "<hall>\n  <service/>\n</hall>\n").unwrap();
     tells(&hall, &[("1:7", "expected `=`")]);
 }
