@@ -13,6 +13,7 @@ mod crash_restart;
 mod grpc;
 mod grpc_health;
 mod health;
+mod init;
 mod limits;
 mod probes;
 mod shutdown;
