@@ -35,6 +35,11 @@ const BENCHES: &[Bench] = &[
         run: footprint::run,
     },
     Bench {
+        name: "resources",
+        about: "cost and truth of byggvir's numbers, and how soon a limit is acted upon",
+        run: crates::resources,
+    },
+    Bench {
         name: "crates",
         about: "the crates' own `cargo bench` programs",
         run: crates::run,

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     LimitPolicy, LimitViolation, ProcessTree, ResourceEvent, ResourceManagerError,
-    SystemResourceUsage,
+    SystemResourceUsage, UsageDetail,
 };
 
 /// Called when a service exceeds a limit or a warning threshold. Runs on the sampling task: it must
@@ -43,6 +43,14 @@ pub trait ResourceManagerApi: Send + Sync + 'static {
     /// can be taken.
     fn get_resource_usage(&self, service_name: &str)
     -> Result<ResourceUsage, ResourceManagerError>;
+
+    /// Added: what is read about a running service only on request. Blocks for some milliseconds where
+    /// the service has no cgroup and the machine very many processes.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `SystemError` if no process of it is alive.
+    fn get_usage_detail(&self, service_name: &str) -> Result<UsageDetail, ResourceManagerError>;
 
     /// Usage of the whole machine.
     fn get_system_usage(&self) -> SystemResourceUsage;

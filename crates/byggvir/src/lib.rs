@@ -38,7 +38,7 @@ pub use crate::{
     power::{BatterySource, PowerSupplyClass},
     probe::{
         CgroupProbe, HostProbe, ProcfsProbe, SysinfoProbe, SystemProbe, SystemSample, TrackedTree,
-        TreeSample,
+        TreeSample, UsageDetail,
     },
     usage::SystemResourceUsage,
 };

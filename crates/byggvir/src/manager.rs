@@ -17,8 +17,9 @@ use tokio_util::{
 use crate::{
     BatteryHandler, BatterySource, CgroupEnforcer, HostProbe, LimitEnforcer, LimitHandler,
     LimitPolicy, LimitViolation, PowerSupplyClass, ProcessTree, ResourceEvent, ResourceManagerApi,
-    ResourceManagerConfig, ResourceManagerError, SystemProbe, SystemResourceUsage,
-    ViolationListener, limits, lock, meter::Meter, sampler::Sampler, table::Run, teller::Teller,
+    ResourceManagerConfig, ResourceManagerError, SystemProbe, SystemResourceUsage, UsageDetail,
+    ViolationListener, limits, lock, meter::Meter, probe::read_detail, sampler::Sampler,
+    table::Run, teller::Teller,
 };
 
 /// What a manager needs from the world. The default is this host, and nobody who acts on limits.
@@ -252,6 +253,26 @@ impl ResourceManager {
         self.inner.meter.usage(service_name)
     }
 
+    /// What is read about a running service only on request, and not kept.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `SystemError` if no process of it is alive.
+    pub fn get_usage_detail(
+        &self,
+        service_name: &str,
+    ) -> Result<UsageDetail, ResourceManagerError> {
+        let tree = {
+            let table = lock(&self.inner.meter.table);
+            let run = table
+                .get(service_name)
+                .and_then(|entry| entry.run.as_ref())
+                .ok_or_else(|| ResourceManagerError::ServiceNotFound(service_name.to_owned()))?;
+            Arc::clone(&run.tracked.tree)
+        };
+        read_detail(&tree).map_err(|error| ResourceManagerError::SystemError(error.to_string()))
+    }
+
     /// Usage of the whole machine; zeros if it cannot be read.
     pub fn get_system_usage(&self) -> SystemResourceUsage {
         self.inner.meter.system_usage()
@@ -428,6 +449,10 @@ impl ResourceManagerApi for ResourceManager {
         service_name: &str,
     ) -> Result<ResourceUsage, ResourceManagerError> {
         self.get_resource_usage(service_name)
+    }
+
+    fn get_usage_detail(&self, service_name: &str) -> Result<UsageDetail, ResourceManagerError> {
+        self.get_usage_detail(service_name)
     }
 
     fn get_system_usage(&self) -> SystemResourceUsage {

@@ -19,9 +19,14 @@ use std::{
 
 use crate::{ProcessTree, SystemResourceUsage};
 
-pub use self::{cgroup::CgroupProbe, host::HostProbe, procfs::ProcfsProbe, sysinfo::SysinfoProbe};
+pub(crate) use self::detail::read_detail;
+pub use self::{
+    cgroup::CgroupProbe, detail::UsageDetail, host::HostProbe, procfs::ProcfsProbe,
+    sysinfo::SysinfoProbe,
+};
 
 mod cgroup;
+mod detail;
 mod host;
 mod member;
 mod procfs;

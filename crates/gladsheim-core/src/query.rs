@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use byggvir::{ResourceLimits, ResourceUsage, SystemResourceUsage};
+use byggvir::{ResourceLimits, ResourceUsage, SystemResourceUsage, UsageDetail};
 use roskva::{HealthUpdateStream, ServiceHealth};
 use skirnir::{ServiceMetadata, ServiceStatistics};
 use thjalfi::{LogQuery, LogStream};
@@ -115,6 +115,22 @@ impl Gladsheim {
     pub fn get_resource_usage(&self, name: &str) -> Result<ResourceUsage> {
         self.hall.directory.known(name)?;
         match self.byggvir.get_resource_usage(name) {
+            Err(byggvir::ResourceManagerError::ServiceNotFound(name)) => {
+                Err(GladsheimError::NotRunning(name))
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// What is read about a running service only on request. Blocks for some milliseconds where there
+    /// are very many processes.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_resource_usage`](Self::get_resource_usage).
+    pub fn get_usage_detail(&self, name: &str) -> Result<UsageDetail> {
+        self.hall.directory.known(name)?;
+        match self.byggvir.get_usage_detail(name) {
             Err(byggvir::ResourceManagerError::ServiceNotFound(name)) => {
                 Err(GladsheimError::NotRunning(name))
             }

@@ -35,7 +35,20 @@ fn memory_of_a_known_size_is_measured() {
         status["memory_bytes"].as_u64() >= Some(64 * MIB)
     });
     assert!(fed["memory_bytes"].as_u64() < Some(80 * MIB), "{fed}");
-    hall.cli(["usage", "fenrir"]).expect_code(0);
+    let table = hall.cli(["usage", "fenrir"]).expect_code(0).stdout;
+    assert!(table.contains("THREADS"), "{table}");
+    let usage = hall
+        .cli(["usage", "fenrir", "--format", "json"])
+        .expect_code(0)
+        .json();
+    let usage = &usage["services"][0];
+    assert_eq!(usage["processes"], 1, "{usage}");
+    assert!(usage["threads"].as_u64() >= Some(1), "{usage}");
+    assert!(usage["open_files"].as_u64() >= Some(3), "{usage}");
+    assert!(
+        usage["peak_memory_bytes"].as_u64() >= Some(64 * MIB),
+        "{usage}"
+    );
 }
 
 #[test]

@@ -63,6 +63,11 @@ fn a_killed_child_takes_the_whole_service_along_unless_that_is_declined() {
     assert_eq!(hall.pid_in("child"), 128 + 9);
     let group = Group::of(&hall, "fenrir");
     assert_eq!(group.count("memory.events", "oom_kill "), 1);
+    let usage = hall
+        .cli(["usage", "fenrir", "--format", "json"])
+        .expect_code(0)
+        .json();
+    assert_eq!(usage["services"][0]["oom_kills"], 1, "{usage}");
     let status = hall.status("fenrir");
     assert_eq!(status["state"], "running", "{status}");
     assert_eq!(status["process_id"], leader, "{status}");

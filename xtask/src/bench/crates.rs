@@ -21,6 +21,13 @@ pub(super) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Byggvir's alone.
+pub(super) fn resources() -> anyhow::Result<()> {
+    command::run(&mut cargo([
+        "bench", "-p", "byggvir", "--bench", "sampling",
+    ]))
+}
+
 fn is_bench(target: &Target) -> bool {
     target.kind.iter().any(|kind| kind == "bench")
 }

@@ -208,6 +208,30 @@ pub struct ResourceUsage {
     pub cpu_percent: f32,
     #[prost(int64, tag = "4")]
     pub measured_at_unix_ms: i64,
+    /// What follows is read when it is asked for; absent where this host does not tell.
+    #[prost(uint64, optional, tag = "5")]
+    pub processes: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    pub threads: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "7")]
+    pub open_files: ::core::option::Option<u64>,
+    /// Since the start of the run, from and to block devices.
+    #[prost(uint64, optional, tag = "8")]
+    pub read_bytes: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "9")]
+    pub written_bytes: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "10")]
+    pub peak_memory_bytes: ::core::option::Option<u64>,
+    /// Killed by the kernel for want of memory, in this run.
+    #[prost(uint64, optional, tag = "11")]
+    pub oom_kills: ::core::option::Option<u64>,
+    /// Share of the last 10 s in which some task of the service waited, in percent.
+    #[prost(float, optional, tag = "12")]
+    pub cpu_pressure: ::core::option::Option<f32>,
+    #[prost(float, optional, tag = "13")]
+    pub memory_pressure: ::core::option::Option<f32>,
+    #[prost(float, optional, tag = "14")]
+    pub io_pressure: ::core::option::Option<f32>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSystemUsageRequest {}

@@ -7,7 +7,7 @@ use std::{
 
 use gladsheim_core::{
     BringUpProgress, ServiceStatus, StartOverrides, StopOptions,
-    byggvir::{ResourceLimits, ResourceUsage, SystemResourceUsage},
+    byggvir::{ResourceLimits, ResourceUsage, SystemResourceUsage, UsageDetail},
     roskva::{HealthCheckStrategy, ServiceHealth},
     skirnir::ServiceStatistics,
     thjalfi::LogLine,
@@ -75,12 +75,26 @@ fn strategy(strategy: &HealthCheckStrategy) -> &'static str {
     }
 }
 
-pub(super) fn usage(service_name: String, usage: ResourceUsage) -> v1::ResourceUsage {
+pub(super) fn usage(
+    service_name: String,
+    usage: ResourceUsage,
+    detail: UsageDetail,
+) -> v1::ResourceUsage {
     v1::ResourceUsage {
         service_name,
         memory_bytes: usage.memory_bytes,
         cpu_percent: usage.cpu_percent,
         measured_at_unix_ms: unix_ms(usage.measured_at),
+        processes: detail.processes,
+        threads: detail.threads,
+        open_files: detail.open_files,
+        read_bytes: detail.read_bytes,
+        written_bytes: detail.written_bytes,
+        peak_memory_bytes: detail.peak_memory_bytes,
+        oom_kills: detail.oom_kills,
+        cpu_pressure: detail.cpu_pressure,
+        memory_pressure: detail.memory_pressure,
+        io_pressure: detail.io_pressure,
     }
 }
 

@@ -188,7 +188,12 @@ impl GladsheimService for Service {
     ) -> Answer<ResourceUsage> {
         let name = request.into_inner().service_name;
         let usage = self.hall.get_resource_usage(&name).map_err(status)?;
-        answer(convert::usage(name, usage))
+        let hall = self.hall.clone();
+        let asked = name.clone();
+        // Reading about many processes takes a while. What cannot be told is left out.
+        let detail = tokio::task::spawn_blocking(move || hall.get_usage_detail(&asked)).await;
+        let detail = detail.ok().and_then(Result::ok).unwrap_or_default();
+        answer(convert::usage(name, usage, detail))
     }
 
     async fn get_system_usage(&self, _: Request<GetSystemUsageRequest>) -> Answer<SystemUsage> {

@@ -27,6 +27,16 @@ struct ServiceUsage<'a> {
     memory_bytes: u64,
     cpu_percent: f32,
     measured_at: String,
+    processes: Option<u64>,
+    threads: Option<u64>,
+    open_files: Option<u64>,
+    read_bytes: Option<u64>,
+    written_bytes: Option<u64>,
+    peak_memory_bytes: Option<u64>,
+    oom_kills: Option<u64>,
+    cpu_pressure: Option<f32>,
+    memory_pressure: Option<f32>,
+    io_pressure: Option<f32>,
 }
 
 impl<'a> UsageDocument<'a> {
@@ -37,6 +47,16 @@ impl<'a> UsageDocument<'a> {
             memory_bytes: usage.memory_bytes,
             cpu_percent: usage.cpu_percent,
             measured_at: rfc3339(usage.measured_at_unix_ms),
+            processes: usage.processes,
+            threads: usage.threads,
+            open_files: usage.open_files,
+            read_bytes: usage.read_bytes,
+            written_bytes: usage.written_bytes,
+            peak_memory_bytes: usage.peak_memory_bytes,
+            oom_kills: usage.oom_kills,
+            cpu_pressure: usage.cpu_pressure,
+            memory_pressure: usage.memory_pressure,
+            io_pressure: usage.io_pressure,
         };
         Self {
             system: SystemDocument {
@@ -56,13 +76,28 @@ pub(crate) fn usage(system: &SystemUsage, services: &[ResourceUsage], output: Ou
     let mut table = Table::new([
         ("SERVICE", Align::Left),
         ("MEMORY", Align::Right),
+        ("PEAK", Align::Right),
         ("CPU", Align::Right),
+        ("PROCESSES", Align::Right),
+        ("THREADS", Align::Right),
+        ("FILES", Align::Right),
+        ("READ", Align::Right),
+        ("WRITTEN", Align::Right),
     ]);
+    let unknown = || "-".to_owned();
+    let size = |value: Option<u64>| value.map_or_else(unknown, bytes);
+    let count = |value: Option<u64>| value.map_or_else(unknown, |value| value.to_string());
     for usage in services {
         table.row([
             usage.service_name.as_str().into(),
             bytes(usage.memory_bytes).into(),
+            size(usage.peak_memory_bytes).into(),
             format!("{:.1} %", usage.cpu_percent).into(),
+            count(usage.processes).into(),
+            count(usage.threads).into(),
+            count(usage.open_files).into(),
+            size(usage.read_bytes).into(),
+            size(usage.written_bytes).into(),
         ]);
     }
     let (used, total) = (bytes(system.used_memory), bytes(system.total_memory));

@@ -1,10 +1,16 @@
 //! CPU time of one sampling round, each backend, against `sysinfo` refreshing the same processes.
 //!
-//! `cargo bench -p byggvir` prints one line per number of services and backend. The services are
+//! And how true the numbers are, and how soon a limit is acted upon.
+//!
+//! `cargo xtask bench resources` prints one line per number of services and backend. The services are
 //! processes that sleep; a round in which nothing else forks is the common case, one after a fork
 //! walks `/proc` for newcomers.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+mod accuracy;
+mod burden;
+mod reaction;
 
 use std::{
     env, fs, io,
@@ -22,13 +28,15 @@ const COUNTS: [usize; 3] = [10, 100, 1000];
 const ROUNDS: u32 = 20;
 
 fn main() -> io::Result<()> {
+    if burden::play() {
+        return Ok(());
+    }
     // `cargo test --benches` runs this too: a small round proves that it works.
-    let counts = if env::args().any(|argument| argument == "--bench") {
-        &COUNTS[..]
-    } else {
-        &[10]
-    };
-    println!("services  backend                  CPU time of a round");
+    let in_full = env::args().any(|argument| argument == "--bench");
+    let counts = if in_full { &COUNTS[..] } else { &[10] };
+    println!(
+        "services  backend                  CPU time of a round  of one core, a round a second"
+    );
     for &count in counts {
         let services = Services::start(count)?;
         let plain = services.trees(None);
@@ -43,6 +51,10 @@ fn main() -> io::Result<()> {
         }
         report(count, "sysinfo backend", &mut SysinfoProbe::new(), &plain);
         report_sysinfo(count, &services)?;
+    }
+    if in_full {
+        accuracy::report()?;
+        reaction::report()?;
     }
     Ok(())
 }
@@ -99,9 +111,11 @@ fn assert_all(samples: Vec<io::Result<byggvir::TreeSample>>) {
 }
 
 fn print(count: usize, backend: &str, time: Duration) {
+    let seconds = time.as_secs_f64();
     println!(
-        "{count:8}  {backend:23}  {:9.3} ms",
-        time.as_secs_f64() * 1e3
+        "{count:8}  {backend:23}  {:16.3} ms  {:26.3} %",
+        seconds * 1e3,
+        seconds * 1e2
     );
 }
 
