@@ -46,6 +46,7 @@ pub use crate::{
 mod api;
 mod battery;
 mod config;
+mod contract;
 mod enforce;
 #[cfg(test)]
 mod enforce_test;
