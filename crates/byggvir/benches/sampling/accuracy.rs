@@ -6,8 +6,8 @@ use byggvir::{ProcessTree, ProcfsProbe, SysinfoProbe, SystemProbe, TrackedTree, 
 
 use crate::burden::Burden;
 
-/// Over how long CPU is compared.
-const WHILE: Duration = Duration::from_secs(2);
+/// Over how much CPU time it is compared: a clock tick of 10 ms is half a percent of it.
+const WORK: Duration = Duration::from_secs(2);
 
 pub(crate) fn report() -> io::Result<()> {
     println!(
@@ -27,7 +27,9 @@ pub(crate) fn report() -> io::Result<()> {
         let mut busy = Burden::start("busy")?;
         busy.go()?;
         let (before, earlier) = (busy.clock()?, sample(&mut *probe, 2, &busy)?);
-        thread::sleep(WHILE);
+        while busy.clock()? < before + WORK {
+            thread::sleep(Duration::from_millis(50));
+        }
         let (after, later) = (busy.clock()?, sample(&mut *probe, 2, &busy)?);
         let spent = (later.cpu_time - earlier.cpu_time).as_secs_f64();
         let cpu = spent / (after - before).as_secs_f64() - 1.0;
