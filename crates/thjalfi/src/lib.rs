@@ -71,6 +71,7 @@ mod notify;
 mod options;
 mod os;
 mod output;
+mod peek;
 mod process;
 mod procfs;
 mod reaper;

@@ -9,7 +9,7 @@ use std::{
     cell::Cell,
     fs::{self, File},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
@@ -21,6 +21,8 @@ use crate::{LogRotation, OutputStream, ProcessEvent, slots::Slots};
 
 /// Bytes that are gathered before they are written.
 const BATCH: usize = 128 * 1024;
+/// Bytes at the end of a log that are looked at when it is resumed.
+const TAIL: u64 = 256 * 1024;
 /// How often dropped lines are reported at most.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
@@ -115,6 +117,43 @@ impl Log {
         }
     }
 
+    /// What was written last of a stream, after half a line that a killed daemon may have left at the end
+    /// was removed.
+    pub(crate) fn last_batch(&self, stream: OutputStream) -> io::Result<LastBatch> {
+        let _current = self.lock();
+        let file = File::options().read(true).write(true).open(&self.path)?;
+        let size = file.metadata()?.len();
+        let start = size.saturating_sub(TAIL);
+        let mut tail = vec![0; usize::try_from(size - start).map_err(io::Error::other)?];
+        file.read_exact_at(&mut tail, start)?;
+        if let Some(whole) = memchr::memrchr(b'\n', &tail).map(|end| end + 1)
+            && whole < tail.len()
+        {
+            file.set_len(start + whole as u64)?;
+            tail.truncate(whole);
+        }
+        let name = format!(" {} ", stream.as_str());
+        let parts = |line: &[u8]| {
+            let at = memchr::memmem::find(line, name.as_bytes())?;
+            Some((line[..at].to_vec(), line[at + name.len()..].to_vec()))
+        };
+        let lines = tail.split(|byte| *byte == b'\n').filter_map(parts);
+        let mut lines: Vec<_> = lines.collect();
+        let Some((last, _)) = lines.last().cloned() else {
+            return Ok(LastBatch::default());
+        };
+        let begin = lines
+            .iter()
+            .rposition(|(at, _)| *at != last)
+            .map_or(0, |at| at + 1);
+        let texts = |lines: Vec<(_, Vec<u8>)>| lines.into_iter().map(|(_, text)| text).collect();
+        let batch = lines.split_off(begin);
+        Ok(LastBatch {
+            before: texts(lines),
+            lines: texts(batch),
+        })
+    }
+
     fn rotated(&self, index: u32) -> PathBuf {
         if index == 0 {
             return self.path.clone();
@@ -177,6 +216,15 @@ impl Log {
 
 fn is_deleted(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+/// The end of a log, of one stream.
+#[derive(Debug, Default)]
+pub(crate) struct LastBatch {
+    /// Some of the lines before.
+    pub(crate) before: Vec<Vec<u8>>,
+    /// The last lines that carry the same time.
+    pub(crate) lines: Vec<Vec<u8>>,
 }
 
 /// Lines on their way into the file; to be ended by [`write`](Self::write).

@@ -1,9 +1,11 @@
 //! Captured output: two FIFOs per service, read into lines.
 //!
 //! The service's side holds each FIFO open for reading and writing, so it never meets a SIGPIPE,
-//! even if the daemon dies; the next daemon finds the FIFO by its name. The supervisor reads
-//! what is there and cuts it into lines. A line longer than [`MAX_LINE`] is cut there, so memory is
-//! bounded, and an idle service holds no buffer: all that read share one for each thread.
+//! even if the daemon dies; the next daemon finds the FIFO by its name. The supervisor looks at what is
+//! there, writes whole lines down, and only then takes them out: a daemon that is killed has lost
+//! none, and the next one recognises what was written and not yet taken out. A line longer than
+//! [`MAX_LINE`] is cut there, so memory is bounded, and an idle service holds no buffer: all that read
+//! share one for each thread.
 
 use std::{
     cell::RefCell,
@@ -30,7 +32,8 @@ use crate::{
     OutputStream, Readiness, StartOptions,
     error::{SpawnError, Stage},
     identity::Identity,
-    logfile::Log,
+    logfile::{LastBatch, Log},
+    peek::{consume, peek},
 };
 
 /// Longest line in bytes; what is longer continues as the next line.
@@ -59,6 +62,13 @@ pub(crate) struct Output {
 struct Source {
     stream: OutputStream,
     pipe: Option<pipe::Receiver>,
+    /// Bytes of an unfinished line that were looked at and left where they are.
+    held: usize,
+    /// Nothing was added to them when they were looked at again.
+    stale: bool,
+    /// How many may be held: a pipe must not fill up with a line that has no end.
+    hold: usize,
+    /// An unfinished line that was too long to be held.
     partial: Vec<u8>,
 }
 
@@ -90,6 +100,13 @@ impl Output {
             pattern,
         };
         Ok((output, (stdout_end, stderr_end)))
+    }
+
+    /// Goes on after an earlier daemon, whose service runs on.
+    pub(crate) fn resume(&mut self) {
+        for source in [&mut self.stdout, &mut self.stderr] {
+            source.skip_written(&self.log);
+        }
     }
 
     /// Waits for output and writes it down; returns whether a line matched the pattern. Never ends
@@ -136,9 +153,14 @@ struct Read {
 
 impl Source {
     fn new(stream: OutputStream, pipe: pipe::Receiver) -> Self {
+        let size = fcntl(pipe.as_fd(), FcntlArg::F_GETPIPE_SZ).unwrap_or(0);
         Self {
             stream,
+            // Small writes may take twice their room, and a quarter of the rest is for the next ones.
+            hold: usize::try_from(size / 4).map_or(0, |hold| hold.min(CHUNK / 4)),
             pipe: Some(pipe),
+            held: 0,
+            stale: false,
             partial: Vec::new(),
         }
     }
@@ -156,18 +178,19 @@ impl Source {
         BUFFER.with_borrow_mut(|buffer| {
             let result = match (&self.pipe, how) {
                 (None, _) => Ok(0),
-                (Some(pipe), How::WhenReady) => pipe.try_read(buffer),
-                (Some(pipe), How::AtOnce) => {
-                    nix::unistd::read(pipe.as_fd(), buffer).map_err(io::Error::from)
-                }
+                (Some(pipe), How::WhenReady) => pipe.try_io(|| self.news(pipe, buffer)),
+                (Some(pipe), How::AtOnce) => self.news(pipe, buffer),
             };
+            self.stale = result
+                .as_ref()
+                .is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
             let mut read = Read {
                 matched: false,
                 more: true,
             };
             match result.map_err(|error| error.kind()) {
                 Ok(length) if length > 0 => {
-                    read.matched = self.take(&buffer[..length], log, pattern);
+                    read.matched = self.take_lines(&buffer[..length], log, pattern);
                 }
                 Err(ErrorKind::Interrupted) => {}
                 Err(ErrorKind::WouldBlock) => read.more = false,
@@ -179,6 +202,55 @@ impl Source {
             }
             read
         })
+    }
+
+    /// What is in the pipe, if there is more than before.
+    fn news(&self, pipe: &pipe::Receiver, buffer: &mut [u8]) -> io::Result<usize> {
+        match peek(pipe, buffer)? {
+            length if length > 0 && length == self.held && !self.stale => {
+                Err(ErrorKind::WouldBlock.into())
+            }
+            length => Ok(length),
+        }
+    }
+
+    /// Writes the whole lines of what is in the pipe, and then takes them out.
+    fn take_lines(&mut self, chunk: &[u8], log: &Log, pattern: &mut Option<Regex>) -> bool {
+        let whole = memchr::memrchr(b'\n', chunk).map_or(0, |end| end + 1);
+        let rest = chunk.len() - whole;
+        // What does not grow although the pipe has something new is all that can be looked at.
+        let stuck = whole == 0 && rest == self.held;
+        let taken = if rest > self.hold || stuck {
+            chunk.len()
+        } else {
+            whole
+        };
+        self.held = chunk.len() - taken;
+        let matched = taken > 0 && self.take(&chunk[..taken], log, pattern);
+        self.consume(taken);
+        matched
+    }
+
+    fn consume(&self, length: usize) {
+        if let Some(pipe) = &self.pipe
+            && let Err(error) = consume(pipe, length)
+        {
+            tracing::warn!(%error, "output was read and cannot be taken out: it will come twice");
+        }
+    }
+
+    /// Takes out what an earlier daemon has written down before it was killed.
+    fn skip_written(&mut self, log: &Log) {
+        BUFFER.with_borrow_mut(|buffer| {
+            let Some(pipe) = &self.pipe else { return };
+            let length = peek(pipe, buffer).unwrap_or(0);
+            let lines: Vec<&[u8]> = buffer[..length]
+                .split_inclusive(|byte| *byte == b'\n')
+                .collect();
+            let written = log.last_batch(self.stream).unwrap_or_default();
+            let count = repeated(&lines, &written);
+            self.consume(lines[..count].iter().map(|line| line.len()).sum());
+        });
     }
 
     /// Cuts a chunk into lines; returns whether one matched, after which none is looked at.
@@ -223,7 +295,11 @@ impl Source {
     }
 
     fn finish(&mut self, log: &Log) {
-        self.pipe = None;
+        if let Some(pipe) = self.pipe.take() {
+            let mut rest = vec![0; std::mem::take(&mut self.held)];
+            let read = nix::unistd::read(pipe.as_fd(), &mut rest).unwrap_or(0);
+            self.partial.extend_from_slice(&rest[..read]);
+        }
         let partial = std::mem::take(&mut self.partial);
         if !partial.is_empty() {
             let mut batch = log.batch(self.stream);
@@ -231,6 +307,25 @@ impl Source {
             batch.write();
         }
     }
+}
+
+/// How many of the lines in a pipe are the last ones that were written down together. Where the same was
+/// written before as well, there is no telling, and better twice than never.
+fn repeated(lines: &[&[u8]], written: &LastBatch) -> usize {
+    let same = |line: &&[u8], written: &Vec<u8>| line.strip_suffix(b"\n") == Some(written);
+    let longest = lines.len().min(written.lines.len());
+    (1..=longest)
+        .rev()
+        .find(|count| {
+            let last = &written.lines[written.lines.len() - count..];
+            let ambiguous = written.before.contains(&last[0]);
+            lines
+                .iter()
+                .zip(last)
+                .all(|(line, written)| same(line, written))
+                && !ambiguous
+        })
+        .unwrap_or(0)
 }
 
 /// The reading end for us and the end for the service.
@@ -273,4 +368,32 @@ fn open_fifo(path: &Path, owner: Option<&Identity>) -> io::Result<(pipe::Receive
     // Beyond the limit of an unprivileged user it keeps its size.
     let _ = fcntl(ours.as_fd(), FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
     Ok((pipe::Receiver::from_owned_fd(ours)?, service))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LastBatch, repeated};
+
+    #[test]
+    fn what_was_written_and_not_taken_out_is_recognised() {
+        let lines: [&[u8]; 3] = [b"line 4\n", b"line 5\n", b"li"];
+        let batch = |before: &[&str], lines: &[&str]| LastBatch {
+            before: before.iter().map(|line| line.as_bytes().to_vec()).collect(),
+            lines: lines.iter().map(|line| line.as_bytes().to_vec()).collect(),
+        };
+        for (before, written, expected) in [
+            (&["line 3"][..], &["line 4", "line 5"][..], 2),
+            (&[], &["line 3", "line 4"], 1),
+            (&[], &["line 2", "line 3"], 0),
+            (&[], &[], 0),
+            // It may say the same again and again.
+            (&["line 4"], &["line 4"], 0),
+        ] {
+            assert_eq!(
+                repeated(&lines, &batch(before, written)),
+                expected,
+                "{written:?}"
+            );
+        }
+    }
 }

@@ -129,6 +129,28 @@ fn hundred_services_of_a_killed_daemon_are_adopted() {
 }
 
 #[test]
+fn no_line_is_lost_and_none_comes_twice_over_many_killed_daemons() {
+    const CHATTY: [&str; 4] = ["a", "b", "c", "d"];
+    let services: String = CHATTY
+        .iter()
+        .map(|name| service(name, "svc-chatty", &["--every", "1"]))
+        .collect();
+    let mut hall = TestDaemon::start(&services);
+    for _ in 0..15 {
+        let seen = lines_of(&hall, "d").len();
+        wait_until("more lines", || {
+            (lines_of(&hall, "d").len() > seen + 20).then_some(())
+        });
+        kill_daemon(&mut hall);
+        hall.spawn();
+    }
+    hall.cli(["stop", "--all"]).expect_code(0);
+    for name in CHATTY {
+        assert_complete(&lines_of(&hall, name));
+    }
+}
+
+#[test]
 fn what_ended_while_no_daemon_lived_is_told_and_the_policy_applies() {
     for containment in CONTAINMENTS {
         let mut services = containment.to_owned();

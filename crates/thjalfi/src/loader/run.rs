@@ -108,10 +108,13 @@ impl Inner {
         {
             tracing::warn!(service = service_name, %error, "it cannot tell of itself any more");
         }
-        let output = setting.output().unwrap_or_else(|error| {
+        let mut output = setting.output().unwrap_or_else(|error| {
             tracing::warn!(service = service_name, %error, "its output is not captured any more");
             None
         });
+        if let Some(output) = &mut output {
+            output.resume();
+        }
         let start_time = identity.start_time;
         let (run, supervisor) = self.supervisor(service_name, setting, child, output, start_time);
         reservation.fulfil(run.clone());
