@@ -5,7 +5,7 @@
 //! and a bench here asks it, reads them and lays them out.
 
 mod crates;
-mod footprint;
+mod figures;
 mod latency;
 
 use anyhow::{Context, bail};
@@ -31,8 +31,13 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "footprint",
-        about: "memory, CPU and wake-ups of an idle daemon with 10 services",
-        run: footprint::run,
+        about: "memory, CPU and wake-ups of an idle daemon with 10, 100 and 1,000 services",
+        run: figures::footprint,
+    },
+    Bench {
+        name: "process",
+        about: "bring-up, stop and return of processes, beside a bare loop in the same run",
+        run: figures::process,
     },
     Bench {
         name: "resources",
