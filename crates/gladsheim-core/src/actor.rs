@@ -58,7 +58,7 @@ pub(crate) struct ServiceActor {
     name: String,
     definition: Arc<ServiceDefinition>,
     hall: Hall,
-    mailbox: mpsc::UnboundedReceiver<Command>,
+    mailbox: mpsc::UnboundedReceiver<Box<Command>>,
     facts: watch::Sender<Facts>,
     phase: Phase,
     /// State in the registry; only this actor moves it.
@@ -141,7 +141,7 @@ impl ServiceActor {
     pub(crate) fn new(
         definition: Arc<ServiceDefinition>,
         hall: Hall,
-        mailbox: mpsc::UnboundedReceiver<Command>,
+        mailbox: mpsc::UnboundedReceiver<Box<Command>>,
         facts: watch::Sender<Facts>,
     ) -> Self {
         Self {
@@ -169,20 +169,23 @@ impl ServiceActor {
 
     /// Runs until the directory has forgotten the service and nothing is under way. A process that runs
     /// then, runs on: either it refused to stop in a hall that does not kill, or the hall was dropped.
-    pub(crate) async fn run(mut self) {
-        self.resume().await;
+    ///
+    /// What waits for most of its life is small: the actor and what it does about an event are in boxes,
+    /// or the task would be as large as its largest moment, for each service.
+    pub(crate) async fn run(mut self: Box<Self>) {
+        Box::pin(self.resume()).await;
         let mut open = true;
         while open || self.task.is_some() {
             tokio::select! {
                 // An exit that races with a command is a fact already, so it comes first.
                 biased;
                 told = told(&mut self.run) => match told {
-                    Told::Exited(exit) => self.on_exit(exit).await,
+                    Told::Exited(exit) => Box::pin(self.on_exit(exit)).await,
                     Told::Barked(alarm) => self.on_watchdog(alarm),
                 },
-                outcome = finished(&mut self.task) => self.on_outcome(outcome).await,
+                outcome = finished(&mut self.task) => Box::pin(self.on_outcome(outcome)).await,
                 command = self.mailbox.recv(), if open => match command {
-                    Some(command) => self.on_command(command).await,
+                    Some(command) => Box::pin(self.on_command(*command)).await,
                     None => open = false,
                 },
             }

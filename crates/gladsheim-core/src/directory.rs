@@ -31,7 +31,9 @@ struct Entries {
 struct Entry {
     /// Unbounded, so that ports and actors never wait for each other in a circle; whoever sends waits
     /// for the reply, so there are no more messages than callers.
-    mailbox: mpsc::UnboundedSender<Command>,
+    ///
+    /// In boxes, since a channel holds room for 32 messages from its beginning.
+    mailbox: mpsc::UnboundedSender<Box<Command>>,
     facts: watch::Receiver<Facts>,
     definition: Arc<ServiceDefinition>,
 }
@@ -41,7 +43,7 @@ impl Directory {
     pub(crate) fn add(
         &self,
         definition: Arc<ServiceDefinition>,
-    ) -> (mpsc::UnboundedReceiver<Command>, watch::Sender<Facts>) {
+    ) -> (mpsc::UnboundedReceiver<Box<Command>>, watch::Sender<Facts>) {
         let (mailbox, commands) = mpsc::unbounded_channel();
         let facts = Facts {
             state: skirnir::ServiceState::Stopped,
@@ -80,7 +82,7 @@ impl Directory {
 
     /// Sends a command; without an actor of that name, the command and its reply are dropped.
     pub(crate) fn send(&self, name: &str, command: Command) {
-        let sent = self.entry(name, |entry| entry.mailbox.send(command).is_ok());
+        let sent = self.entry(name, |entry| entry.mailbox.send(Box::new(command)).is_ok());
         if sent != Some(true) {
             tracing::debug!(service = %name, "command for a service that is gone");
         }

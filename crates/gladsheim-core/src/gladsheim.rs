@@ -191,7 +191,7 @@ impl Gladsheim {
         if let Some(past) = past {
             actor.restore(past);
         }
-        self.spawn(actor.run());
+        self.spawn(Box::new(actor).run());
         Ok(())
     }
 

@@ -14,7 +14,7 @@
 //! `stopped` is cancelled once no service runs: streams end, `Shutdown` is answered, the socket
 //! disappears, and the server ends when the last call has been answered.
 
-use std::{future::pending, pin::pin, time::Duration};
+use std::{future::pending, path::Path, pin::pin, time::Duration};
 
 use gladsheim_core::{BringUpProgress, Gladsheim, GladsheimError, thjalfi::raise_descriptor_limit};
 use gladsheim_proto::v1;
@@ -106,14 +106,14 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let ControlSocket { listener, file } = ControlSocket::bind(&hall.socket).await?;
-    let gladsheim = Gladsheim::new(hall.config.clone());
+    let gladsheim = Gladsheim::new(hall.config);
     gladsheim.start().await?;
     tasks.spawn(record::run(gladsheim.events_since(0), stopped.clone()));
     let mut server = tasks.spawn(server::serve(
         listener,
         grpc::Service {
             hall: gladsheim.clone(),
-            daemon: description(&hall, &gladsheim),
+            daemon: description(&hall.file, &hall.state_dir, &gladsheim),
             stop: stop.clone(),
             stopped: stopped.clone(),
         },
@@ -159,12 +159,12 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     Ok(())
 }
 
-fn description(hall: &Hall, gladsheim: &Gladsheim) -> v1::Daemon {
+fn description(hall_file: &Path, state_dir: &Path, gladsheim: &Gladsheim) -> v1::Daemon {
     v1::Daemon {
         process_id: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        hall_file: hall.file.display().to_string(),
-        state_dir: hall.state_dir.display().to_string(),
+        hall_file: hall_file.display().to_string(),
+        state_dir: state_dir.display().to_string(),
         containment: gladsheim.containment().to_owned(),
     }
 }

@@ -113,8 +113,10 @@ impl ServiceRegistry {
         self.recount(Some(old_state), Some(new_state));
         // The registry is up to date; now it may be told of.
         self.inner.outbox.post(&change);
-        // An error says that nobody listens.
-        let _ = self.inner.changes.send((*change).clone());
+        if let Some(changes) = self.inner.changes.get() {
+            // An error says that nobody listens.
+            let _ = changes.send((*change).clone());
+        }
         self.inner
             .log
             .push(RegistryChangeKind::StateChanged { change, metadata });

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     ops::Bound,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
 };
 
 use tokio::sync::broadcast;
@@ -48,7 +48,8 @@ pub(crate) struct Inner {
     pub(crate) counts: RwLock<[usize; ServiceState::ALL.len()]>,
     pub(crate) log: ChangeLog,
     pub(crate) outbox: Outbox,
-    pub(crate) changes: broadcast::Sender<StateChange>,
+    /// Made for the first subscriber: a channel holds all its room from its beginning.
+    pub(crate) changes: OnceLock<broadcast::Sender<StateChange>>,
 }
 
 /// What only writers need to know.
@@ -67,7 +68,7 @@ impl Default for Inner {
             counts: RwLock::default(),
             log: ChangeLog::default(),
             outbox: Outbox::default(),
-            changes: broadcast::Sender::new(SUBSCRIBER_CAPACITY),
+            changes: OnceLock::new(),
         }
     }
 }
@@ -171,7 +172,10 @@ impl ServiceRegistry {
     /// Changes of state from now on. Whoever lies more than 1,024 behind sees `Lagged`, and reads the
     /// registry again.
     pub fn subscribe(&self) -> broadcast::Receiver<StateChange> {
-        self.inner.changes.subscribe()
+        let changes = &self.inner.changes;
+        changes
+            .get_or_init(|| broadcast::Sender::new(SUBSCRIBER_CAPACITY))
+            .subscribe()
     }
 
     /// Added: follows the registry; see [`watch_from`](crate::ServiceRegistryApi::watch_from).

@@ -70,7 +70,7 @@ pub(crate) struct Supervisor {
     pub(crate) service_name: String,
     pub(crate) child: Box<dyn ChildProcess>,
     pub(crate) stop_signal: Signal,
-    pub(crate) commands: mpsc::UnboundedReceiver<Command>,
+    pub(crate) commands: mpsc::UnboundedReceiver<Box<Command>>,
     /// Gone once the leader has ended, so that nobody waits for readiness any more.
     pub(crate) ready: Option<watch::Sender<bool>>,
     pub(crate) readiness: Readiness,
@@ -96,7 +96,9 @@ enum End {
 
 impl Supervisor {
     /// Runs until the tree is gone. There is no other way out, so no child is ever forgotten.
-    pub(crate) async fn run(mut self) {
+    ///
+    /// In a box, as is its end: the task is no larger than what waits for the child.
+    pub(crate) async fn run(mut self: Box<Self>) {
         let mut phase = Phase::Running;
         let mut waiters = Vec::new();
         let mut killed = false;
@@ -120,7 +122,7 @@ impl Supervisor {
                         break Vec::new();
                     }
                 },
-                Some(command) = self.commands.recv() => match command {
+                Some(command) = self.commands.recv() => match *command {
                     Command::Stop { grace, on_timeout, done } => {
                         waiters.push(done);
                         phase = self.on_stop(phase, grace, on_timeout, leader.is_some());
@@ -158,7 +160,7 @@ impl Supervisor {
             leaked,
             oom_kills: self.child.oom_kills(),
         };
-        self.finish(exit).await;
+        Box::pin(self.finish(exit)).await;
         tell(&mut waiters, StopOutcome::Ended);
     }
 
@@ -278,7 +280,7 @@ impl Supervisor {
 
     /// Output and afterwork first, then the name is free, then the exit is told: who waits for the
     /// exit can start the next run at once.
-    async fn finish(mut self, exit: ProcessExit) {
+    async fn finish(mut self: Box<Self>, exit: ProcessExit) {
         if let Some(output) = &mut self.output {
             output.drain();
         }

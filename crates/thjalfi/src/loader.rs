@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -66,6 +66,8 @@ struct Inner {
     logs: Mutex<HashMap<String, Arc<Log>>>,
     notifier: Arc<Notifier>,
     sockets: Sockets,
+    /// One at a time.
+    turns: Semaphore,
     tasks: TaskTracker,
     abandoned: CancellationToken,
 }
@@ -101,6 +103,7 @@ impl ServiceLoader {
                 logs: Mutex::default(),
                 sockets: Sockets::default(),
                 notifier: Arc::new(Notifier::new(config.cgroup_name.clone())),
+                turns: Semaphore::new(1),
                 tasks: TaskTracker::new(),
                 abandoned: CancellationToken::new(),
                 config,
@@ -329,6 +332,7 @@ impl Inner {
         options: StartOptions,
         reservation: Reservation,
     ) -> Result<Run, ServiceLoaderError> {
+        self.turn().await;
         let failed = |error| ServiceLoaderError::spawn_failed(service_name, &error);
         let program = program_path(path);
         let request = StartRequest {
@@ -401,7 +405,7 @@ impl Inner {
         if options.readiness == Readiness::Exec {
             supervisor.become_ready();
         }
-        self.tasks.spawn(supervisor.run());
+        self.tasks.spawn(Box::new(supervisor).run());
         Ok(run)
     }
 
@@ -412,6 +416,14 @@ impl Inner {
         } else {
             options.startup_timeout
         }
+    }
+
+    /// Waits for those who came before, and lets everybody else who is ready go first: a start blocks its
+    /// thread until `exec`, and a thousand that are due at once must not keep a caller waiting.
+    async fn turn(&self) {
+        // It is never closed.
+        let _turn = self.turns.acquire().await;
+        tokio::task::yield_now().await;
     }
 
     fn refused(&self, service_name: &str, reason: String) -> ServiceLoaderError {

@@ -39,7 +39,8 @@ enum Slot {
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     pub(crate) process: ServiceProcess,
-    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    /// In boxes, since a channel holds room for 32 messages from its beginning.
+    pub(crate) commands: mpsc::UnboundedSender<Box<Command>>,
     /// Being stopped, or its leader has ended.
     pub(crate) ending: Arc<watch::Sender<bool>>,
     /// Until when the start may take, if the service asked for more time.
@@ -55,7 +56,7 @@ impl Run {
         let (done, outcome) = oneshot::channel();
         self.ending.send_replace(true);
         // Where the supervisor has ended or ends before it reads this, the run has ended.
-        let _ = self.commands.send(command(done));
+        let _ = self.commands.send(Box::new(command(done)));
         match outcome.await {
             Ok(outcome) => outcome,
             Err(_) => {

@@ -14,6 +14,7 @@ use tonic::Streaming;
 use crate::{
     figure::Figure,
     floor,
+    gauge::Supervisor,
     hall::Hall,
     stopwatch::{Rounds, milliseconds},
 };
@@ -33,11 +34,19 @@ async fn bring_up() -> anyhow::Result<()> {
     for services in [1, 100, 1000] {
         let floor = floor::bring_up(services)?;
         let hall = Hall::open(services, "").await?;
-        let bring_up = hall.answering + hall.bring_up;
+        let cpu = Supervisor::of(&hall)?.counters()?.cpu;
         let first = milliseconds(hall.answering);
         figure(services, "daemon's first answer", "ms", first).print()?;
         let goal = 2.0;
-        beside(services, "bring-up of all", bring_up, floor, goal)?;
+        beside(services, "bring-up of all", hall.bring_up, floor, goal)?;
+        figure(services, "bring-up, CPU of the daemon", "ms", cpu * 1e3).print()?;
+        let slowest = milliseconds(hall.slowest_answer);
+        let figure_of_slowest = figure(services, "slowest answer meanwhile", "ms", slowest);
+        Figure {
+            goal: Some(20.0),
+            ..figure_of_slowest
+        }
+        .print()?;
         let floor = floor::stop(services)?;
         let shut_down = hall.shut_down().await?;
         let time = milliseconds(shut_down);

@@ -121,7 +121,7 @@ impl Inner {
         if ready {
             supervisor.become_ready();
         }
-        self.tasks.spawn(supervisor.run());
+        self.tasks.spawn(Box::new(supervisor).run());
         Ok(run)
     }
 }
