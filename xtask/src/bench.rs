@@ -107,20 +107,19 @@ fn measure<T: DeserializeOwned>(bench: &str) -> anyhow::Result<Vec<T>> {
         "--package=gladsheim-tests",
         "--bins",
     ]))?;
-    let text = command::read(
-        &mut cargo([
-            "run",
-            "--release",
-            "--quiet",
-            "--package=gladsheim-tests",
-            "--bin=gladsheim-bench",
-            "--",
-            bench,
-        ])
-        // The halls lie in memory: a disk's file system would be measured otherwise. (ext4 takes 0.5 ms to make
-        // a file while it remembers the thousands that the hall before has removed.)
-        .env("TMPDIR", "/dev/shm"),
-    )?;
+    let mut run = cargo([
+        "run",
+        "--release",
+        "--quiet",
+        "--package=gladsheim-tests",
+        "--bin=gladsheim-bench",
+        "--",
+        bench,
+    ]);
+    // The halls lie in memory: a disk's file system would be measured otherwise. (ext4 takes 0.5 ms to make
+    // a file while it remembers the thousands that the hall before has removed.)
+    run.env("TMPDIR", "/dev/shm");
+    let text = command::read(&mut run)?;
     parse(&text)
 }
 
