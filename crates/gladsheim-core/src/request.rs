@@ -114,6 +114,17 @@ impl Gladsheim {
         self.get_service_status(name)
     }
 
+    /// Brings a service's binary and shared libraries into the page cache, ahead of a start.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `ServiceLoader` if it may not start, or cannot be read.
+    pub async fn load_service(&self, name: &str) -> Result<thjalfi::Loaded> {
+        let definition = self.hall.directory.known(name)?;
+        let sha256 = definition.start.sha256.clone();
+        Ok(self.thjalfi.load_service(name, sha256).await?)
+    }
+
     /// Sends one signal to the leader.
     ///
     /// # Errors

@@ -97,6 +97,8 @@ impl Client {
         force_kill_service(ForceKillServiceRequest) -> ForceKillServiceResponse;
         /// Stops a service if it runs, and starts it.
         restart_service(RestartServiceRequest) -> RestartServiceResponse;
+        /// Brings binaries and shared libraries into the page cache, ahead of a start.
+        load_service(LoadServiceRequest) -> LoadServiceResponse;
         /// Sends one signal to a service's leader.
         signal_service(SignalServiceRequest) -> SignalServiceResponse;
         /// Clears `failed` and the counted attempts.

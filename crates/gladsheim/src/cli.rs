@@ -79,6 +79,8 @@ pub(crate) enum Command {
 /// What a daemon is asked.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ask {
+    /// Read services' programs into memory, ahead of a start; of all services if none is named
+    Load(Names),
     /// Start services, after what they depend on; returns when they are ready
     Start(Start),
     /// Stop services gracefully; returns when their process trees are gone

@@ -34,6 +34,7 @@ pub(crate) async fn ask(
 ) -> Result<ExitCode, CliError> {
     let session = Session::open(global, output).await?;
     match command {
+        Ask::Load(args) => lifecycle::load(&session, args).await,
         Ask::Start(args) => lifecycle::start(&session, args).await,
         Ask::Stop(args) => lifecycle::stop(&session, args).await,
         Ask::Restart(args) => lifecycle::restart(&session, args).await,

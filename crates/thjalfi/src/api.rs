@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::{
-    AdoptOptions, LogQuery, LogStream, ProcessEvent, ServiceLoaderError, ServiceProcess, Signal,
-    StartOptions,
+    AdoptOptions, Loaded, LogQuery, LogStream, ProcessEvent, ServiceLoaderError, ServiceProcess,
+    Signal, StartOptions,
 };
 
 /// Starts, stops and looks up service processes (specification: Thjalfi, Public API).
@@ -112,6 +112,20 @@ pub trait ServiceLoaderApi: Send + Sync + 'static {
     ///
     /// `NotRunning`, `Io`.
     fn signal_service(&self, service_name: &str, signal: Signal) -> Result<(), ServiceLoaderError>;
+
+    /// Added: brings a service's binary and shared libraries into the page cache, ahead of a start.
+    ///
+    /// It is authorised as for a start, with the SHA-256 that the file must have, if any.
+    /// Cancellation: dropping the future does not end the reading.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`, `Unauthorized`, `SpawnFailed` if the binary cannot be read.
+    async fn load_service(
+        &self,
+        service_name: &str,
+        sha256: Option<String>,
+    ) -> Result<Loaded, ServiceLoaderError>;
 
     /// Added: replaces the paths of the services, and with them the list of what may start.
     /// Running services are left alone.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::{
-    AdoptOptions, LogQuery, LogStream, ProcessEvent, ServiceLoader, ServiceLoaderApi,
+    AdoptOptions, Loaded, LogQuery, LogStream, ProcessEvent, ServiceLoader, ServiceLoaderApi,
     ServiceLoaderError, ServiceProcess, Signal, StartOptions,
 };
 
@@ -70,6 +70,14 @@ impl ServiceLoaderApi for ServiceLoader {
 
     fn signal_service(&self, service_name: &str, signal: Signal) -> Result<(), ServiceLoaderError> {
         self.signal_service(service_name, signal)
+    }
+
+    async fn load_service(
+        &self,
+        service_name: &str,
+        sha256: Option<String>,
+    ) -> Result<Loaded, ServiceLoaderError> {
+        self.load_service(service_name, sha256).await
     }
 
     fn set_service_paths(&self, service_paths: HashMap<String, PathBuf>) {

@@ -36,6 +36,7 @@ pub use crate::{
     log::{LogLine, LogQuery, LogStream, OutputStream},
     notify::Notice,
     os::OsSpawner,
+    preload::Loaded,
     process::{ProcessExit, ServiceProcess, SignalTarget},
     signal::Signal,
     socket::SocketAddress,
@@ -72,6 +73,7 @@ mod options;
 mod os;
 mod output;
 mod peek;
+mod preload;
 mod process;
 mod procfs;
 mod reaper;

@@ -16,7 +16,6 @@ use crate::{
     ProcessSpawner, Readiness, ServiceLoaderConfig, ServiceLoaderError, ServiceProcess, Signal,
     StartOptions,
     actor::{OnTimeout, StopOutcome},
-    authorize::{AuthorizeError, StartRequest},
     command::{Setting, Spawner},
     error::{SpawnError, Stage},
     follow,
@@ -30,6 +29,7 @@ use crate::{
     watchdog,
 };
 
+mod load;
 mod run;
 
 /// Starts, stops and looks up services (specification: Thjalfi, `ServiceLoader`).
@@ -335,20 +335,10 @@ impl Inner {
         self.turn().await;
         let failed = |error| ServiceLoaderError::spawn_failed(service_name, &error);
         let program = program_path(path);
-        let request = StartRequest {
-            service_name: service_name.to_owned(),
-            program: program.clone(),
-            sha256: options.sha256.clone(),
-        };
-        let admission = self.ports.authorizer.authorize(request).await;
-        let executable = match admission {
-            Ok(admission) => admission.executable.map(Into::into),
-            Err(AuthorizeError::Refused(reason)) => return Err(self.refused(service_name, reason)),
-            Err(AuthorizeError::Unreadable(error)) => {
-                let path = program.display().to_string();
-                return Err(failed(SpawnError::new(Stage::Open, path, error)));
-            }
-        };
+        let admission = self
+            .admit(service_name, &program, options.sha256.clone())
+            .await?;
+        let executable = admission.executable.map(Into::into);
         let identity = Identity::resolve(options.user.as_deref(), options.group.as_deref());
         let setting = Setting {
             spawner: Spawner(Arc::clone(&self.ports.spawner)),
@@ -424,15 +414,6 @@ impl Inner {
         // It is never closed.
         let _turn = self.turns.acquire().await;
         tokio::task::yield_now().await;
-    }
-
-    fn refused(&self, service_name: &str, reason: String) -> ServiceLoaderError {
-        let error = ServiceLoaderError::Unauthorized(format!("{service_name}: {reason}"));
-        self.slots.tell(ProcessEvent::Refused {
-            service_name: service_name.to_owned(),
-            reason,
-        });
-        error
     }
 
     fn path(&self, service_name: &str) -> Option<PathBuf> {

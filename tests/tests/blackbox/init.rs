@@ -51,7 +51,9 @@ fn as_the_first_process_it_reaps_strangers_and_stops_all_when_asked() {
         };
     }
     let mut container = container.spawn().unwrap();
-    wait_until("the daemon's socket", || hall.socket().exists().then_some(()));
+    wait_until("the daemon's socket", || {
+        hall.socket().exists().then_some(())
+    });
     hall.wait_for_state("thor", "running");
     let [first] = children(container.id())[..] else {
         panic!("{:?}", children(container.id()));

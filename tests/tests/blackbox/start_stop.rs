@@ -216,3 +216,14 @@ fn arguments_and_environment_of_one_start_go_over_the_hall_file() {
     );
     assert!(!hall.path("one").exists());
 }
+
+#[test]
+fn programs_are_read_ahead_on_request() {
+    let hall = TestDaemon::start(&by_hand("thor", "svc-obedient", &[]));
+    hall.cli(["load"]).expect_code(0);
+    hall.cli(["load", "thor"]).expect_code(0);
+    let unknown = hall.cli(["load", "loki"]);
+    assert_ne!(unknown.code, Some(0), "{unknown:?}");
+    assert!(unknown.stderr.contains("loki"), "{unknown:?}");
+    assert_eq!(hall.status("thor")["state"], "stopped");
+}

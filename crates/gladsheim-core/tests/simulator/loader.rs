@@ -113,6 +113,14 @@ fn not_running<T>(name: &str) -> Result<T, ServiceLoaderError> {
 
 #[async_trait]
 impl ServiceLoaderApi for FakeLoader {
+    async fn load_service(
+        &self,
+        _: &str,
+        _: Option<String>,
+    ) -> Result<thjalfi::Loaded, ServiceLoaderError> {
+        Ok(thjalfi::Loaded::default())
+    }
+
     async fn start_service(
         &self,
         _: &str,

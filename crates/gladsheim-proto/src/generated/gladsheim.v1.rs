@@ -61,6 +61,21 @@ pub struct RestartServiceResponse {
     pub status: ::core::option::Option<ServiceStatus>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadServiceRequest {
+    /// All services if it is empty.
+    #[prost(string, tag = "1")]
+    pub service_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadServiceResponse {
+    /// The programs, their interpreters and shared libraries, each once.
+    #[prost(string, repeated, tag = "1")]
+    pub files: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Their sizes together.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SignalServiceRequest {
     #[prost(string, tag = "1")]
     pub service_name: ::prost::alloc::string::String,
@@ -544,6 +559,25 @@ pub mod gladsheim_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
+        /// Brings binaries and shared libraries into the page cache, ahead of a start.
+        pub async fn load_service(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LoadServiceRequest>,
+        ) -> std::result::Result<tonic::Response<super::LoadServiceResponse>, tonic::Status>
+        {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/gladsheim.v1.GladsheimService/LoadService");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new(
+                "gladsheim.v1.GladsheimService",
+                "LoadService",
+            ));
+            self.inner.unary(req, path, codec).await
+        }
         /// Starts a service, after what it depends on, and answers when it is ready.
         pub async fn start_service(
             &mut self,
@@ -1010,6 +1044,11 @@ pub mod gladsheim_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with GladsheimServiceServer.
     #[async_trait]
     pub trait GladsheimService: std::marker::Send + std::marker::Sync + 'static {
+        /// Brings binaries and shared libraries into the page cache, ahead of a start.
+        async fn load_service(
+            &self,
+            request: tonic::Request<super::LoadServiceRequest>,
+        ) -> std::result::Result<tonic::Response<super::LoadServiceResponse>, tonic::Status>;
         /// Starts a service, after what it depends on, and answers when it is ready.
         async fn start_service(
             &self,
@@ -1218,6 +1257,47 @@ pub mod gladsheim_service_server {
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
+                "/gladsheim.v1.GladsheimService/LoadService" => {
+                    #[allow(non_camel_case_types)]
+                    struct LoadServiceSvc<T: GladsheimService>(pub Arc<T>);
+                    impl<T: GladsheimService> tonic::server::UnaryService<super::LoadServiceRequest>
+                        for LoadServiceSvc<T>
+                    {
+                        type Response = super::LoadServiceResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LoadServiceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GladsheimService>::load_service(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LoadServiceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/gladsheim.v1.GladsheimService/StartService" => {
                     #[allow(non_camel_case_types)]
                     struct StartServiceSvc<T: GladsheimService>(pub Arc<T>);

@@ -6,9 +6,9 @@ use futures_util::future::join_all;
 use gladsheim_proto::{
     reason,
     v1::{
-        BringUpRequest, ForceKillServiceRequest, ListServicesRequest, ResetServiceRequest,
-        RestartServiceRequest, ServiceStatus, SetMaintenanceRequest, SignalServiceRequest,
-        StartServiceRequest, StopServiceRequest,
+        BringUpRequest, ForceKillServiceRequest, ListServicesRequest, LoadServiceRequest,
+        ResetServiceRequest, RestartServiceRequest, ServiceStatus, SetMaintenanceRequest,
+        SignalServiceRequest, StartServiceRequest, StopServiceRequest,
     },
 };
 use tonic::Status;
@@ -197,8 +197,30 @@ pub(super) async fn signal(session: &Session, args: Signal) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
+/// `load`
+pub(super) async fn load(session: &Session, args: Names) -> Result<ExitCode, CliError> {
+    for_each_or_all(session, args, async |service_name| {
+        let request = LoadServiceRequest { service_name };
+        session.client.load_service(request).await.map(drop)
+    })
+    .await
+}
+
 /// `reset`
 pub(super) async fn reset(session: &Session, args: Names) -> Result<ExitCode, CliError> {
+    for_each_or_all(session, args, async |service_name| {
+        let request = ResetServiceRequest { service_name };
+        session.client.reset_service(request).await.map(drop)
+    })
+    .await
+}
+
+/// Asks for each of the services, also after one has failed; once for all if none is named.
+async fn for_each_or_all(
+    session: &Session,
+    args: Names,
+    ask: impl AsyncFn(String) -> Result<(), Status>,
+) -> Result<ExitCode, CliError> {
     // The empty name is the wire's "all".
     let names = if args.names.is_empty() {
         vec![String::new()]
@@ -207,10 +229,7 @@ pub(super) async fn reset(session: &Session, args: Names) -> Result<ExitCode, Cl
     };
     let mut exit_code = None;
     for name in names {
-        let request = ResetServiceRequest {
-            service_name: name.clone(),
-        };
-        if let Err(status) = session.client.reset_service(request).await {
+        if let Err(status) = ask(name.clone()).await {
             let error = about(&name)(status);
             session.output.error(&error);
             exit_code.get_or_insert(error.exit_code());

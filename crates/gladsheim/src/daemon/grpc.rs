@@ -1,5 +1,7 @@
 //! `gladsheim.v1.GladsheimService` over the hall: each call is one call of [`Gladsheim`], translated.
 
+use std::collections::BTreeMap;
+
 use futures_util::stream::BoxStream;
 use gladsheim_core::{
     Gladsheim, GladsheimError, WaitCondition,
@@ -92,6 +94,24 @@ impl GladsheimService for Service {
         let restarted = self.hall.restart_service(&name).await.map_err(status)?;
         answer(RestartServiceResponse {
             status: Some(convert::status(restarted)),
+        })
+    }
+
+    async fn load_service(
+        &self,
+        request: Request<LoadServiceRequest>,
+    ) -> Answer<LoadServiceResponse> {
+        let mut files = BTreeMap::new();
+        for name in self.named_or_all(request.into_inner().service_name) {
+            let loaded = self.hall.load_service(&name).await.map_err(status)?;
+            files.extend(loaded.files);
+        }
+        answer(LoadServiceResponse {
+            bytes: files.values().sum(),
+            files: files
+                .into_keys()
+                .map(|file| file.display().to_string())
+                .collect(),
         })
     }
 

@@ -252,6 +252,10 @@ impl GladsheimService for Service {
         ))
     }
 
+    async fn load_service(&self, _: Request<LoadServiceRequest>) -> Answer<LoadServiceResponse> {
+        not_played()
+    }
+
     async fn reset_service(&self, _: Request<ResetServiceRequest>) -> Answer<ResetServiceResponse> {
         not_played()
     }

@@ -9,6 +9,7 @@
 mod adopt;
 mod containment;
 mod lifecycle;
+mod load;
 mod notify;
 mod orphan;
 mod output;
