@@ -45,6 +45,11 @@ const BENCHES: &[Bench] = &[
         run: crates::resources,
     },
     Bench {
+        name: "health",
+        about: "what checks of 1,000 services cost the daemon, and how soon it sees a death",
+        run: figures::health,
+    },
+    Bench {
         name: "crates",
         about: "the crates' own `cargo bench` programs",
         run: crates::run,

@@ -1,5 +1,6 @@
 //! The lines that are printed.
 
+use std::borrow::Cow;
 use std::io::{Write as _, stdout};
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde::Serialize;
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Figure {
     pub(crate) bench: &'static str,
-    pub(crate) figure: &'static str,
+    pub(crate) figure: Cow<'static, str>,
     /// How many services the hall had.
     pub(crate) services: usize,
     pub(crate) unit: &'static str,

@@ -14,7 +14,7 @@ use crate::{
 const SETTLE: Duration = Duration::from_secs(3);
 const WINDOW: Duration = Duration::from_secs(10);
 /// `monitoring_interval = "0s"`.
-const UNSAMPLED: &str = "[resources]\nmonitoring_interval = \"0s\"";
+pub(crate) const UNSAMPLED: &str = "[resources]\nmonitoring_interval = \"0s\"";
 
 /// Services, and the most MiB of PSS that we allow ourselves with them.
 const HALLS: [(usize, f64); 3] = [(10, 3.0), (100, 4.0), (1000, 12.0)];
@@ -23,9 +23,9 @@ const HALLS: [(usize, f64); 3] = [(10, 3.0), (100, 4.0), (1000, 12.0)];
 pub(crate) async fn run() -> anyhow::Result<()> {
     for (services, most) in HALLS {
         let hall = Hall::open(services, "").await?;
-        let figure = |figure, unit, value| Figure {
+        let figure = |figure: &'static str, unit, value| Figure {
             bench: "footprint",
-            figure,
+            figure: figure.into(),
             services,
             unit,
             value,
@@ -68,7 +68,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 }
 
 /// What it used a second, over a while in which nobody asked for anything.
-async fn rates(supervisor: &Supervisor) -> anyhow::Result<Counters> {
+pub(crate) async fn rates(supervisor: &Supervisor) -> anyhow::Result<Counters> {
     let (before, began) = (supervisor.counters()?, Instant::now());
     sleep(WINDOW).await;
     let (after, seconds) = (supervisor.counters()?, began.elapsed().as_secs_f64());

@@ -47,8 +47,19 @@ impl Hall {
     /// Starts a daemon with `count` services and waits until all of them are running and healthy.
     /// `settings` stand at the beginning of the hall file.
     pub(crate) async fn open(count: usize, settings: &str) -> anyhow::Result<Self> {
+        Self::open_with(count, settings, "").await
+    }
+
+    /// As `open`, with more keys for each service.
+    pub(crate) async fn open_with(
+        count: usize,
+        settings: &str,
+        keys: &str,
+    ) -> anyhow::Result<Self> {
         let names: Vec<_> = (1..=count).map(|number| format!("s{number:04}")).collect();
-        let sections = names.iter().map(|name| service(name, "svc-pausing", &[]));
+        let sections = names
+            .iter()
+            .map(|name| service(name, "svc-pausing", &[]) + keys);
         let folder = TestDaemon::prepare(&format!("{settings}\n{}", sections.collect::<String>()));
 
         let began = Instant::now();

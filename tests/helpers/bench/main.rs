@@ -10,8 +10,10 @@ mod floor;
 mod footprint;
 mod gauge;
 mod hall;
+mod health;
 mod latency;
 mod process;
+mod server;
 mod stopwatch;
 
 use anyhow::bail;
@@ -25,7 +27,8 @@ fn main() -> anyhow::Result<()> {
             Some("latency") => latency::run().await,
             Some("footprint") => footprint::run().await,
             Some("process") => process::run().await,
-            _ => bail!("usage: gladsheim-bench latency|footprint|process"),
+            Some("health") => health::run().await,
+            _ => bail!("usage: gladsheim-bench latency|footprint|process|health"),
         }
     })
 }

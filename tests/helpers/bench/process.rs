@@ -157,7 +157,7 @@ async fn next_pid(events: &mut Streaming<Event>, present: i32) -> anyhow::Result
 fn figure(services: usize, figure: &'static str, unit: &'static str, value: f64) -> Figure {
     Figure {
         bench: "process",
-        figure,
+        figure: figure.into(),
         services,
         unit,
         value,

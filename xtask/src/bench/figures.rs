@@ -3,7 +3,10 @@
 use serde::Deserialize;
 
 use super::{figure, measure, verdict};
-use crate::table;
+use crate::{
+    command::{self, cargo},
+    table,
+};
 
 /// One figure, measured with so many services.
 #[derive(Debug, Deserialize)]
@@ -29,6 +32,12 @@ pub(super) fn footprint() -> anyhow::Result<()> {
 pub(super) fn process() -> anyhow::Result<()> {
     print!("{}", lay_out(&measure("process")?));
     Ok(())
+}
+
+/// Measures and prints; the crate's own figures beside the daemon's.
+pub(super) fn health() -> anyhow::Result<()> {
+    print!("{}", lay_out(&measure("health")?));
+    command::run(&mut cargo(["bench", "-p", "roskva", "--bench", "checks"]))
 }
 
 fn lay_out(lines: &[Line]) -> String {
