@@ -33,7 +33,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         };
         sleep(SETTLE).await;
         let supervisor = Supervisor::of(&hall)?;
-        let idle = rates(&supervisor).await?;
+        let idle = rates(&supervisor, WINDOW).await?;
         let sizes = supervisor.sizes()?;
         let spec = |(target, max), figure| Figure {
             target: Some(target),
@@ -59,7 +59,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 
         let hall = Hall::open(services, UNSAMPLED).await?;
         sleep(SETTLE).await;
-        let idle = rates(&Supervisor::of(&hall)?).await?;
+        let idle = rates(&Supervisor::of(&hall)?, WINDOW).await?;
         figure("idle CPU, no sampling", "%", idle.cpu * 100.0).print()?;
         goal(0.0, figure("wake-ups, no sampling", "1/s", idle.wake_ups)).print()?;
         hall.shut_down().await?;
@@ -68,9 +68,9 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 }
 
 /// What it used a second, over a while in which nobody asked for anything.
-pub(crate) async fn rates(supervisor: &Supervisor) -> anyhow::Result<Counters> {
+pub(crate) async fn rates(supervisor: &Supervisor, window: Duration) -> anyhow::Result<Counters> {
     let (before, began) = (supervisor.counters()?, Instant::now());
-    sleep(WINDOW).await;
+    sleep(window).await;
     let (after, seconds) = (supervisor.counters()?, began.elapsed().as_secs_f64());
     // A thread that has ended takes its counts along.
     let rate = |after: f64, before: f64| ((after - before) / seconds).max(0.0);

@@ -25,6 +25,8 @@ use crate::{
 const SERVICES: usize = 1000;
 /// A round of checks has passed by then, connections and streams are open.
 const SETTLE: Duration = Duration::from_secs(8);
+/// Six rounds of checks: while a stream is kept, every sixth one confirms it.
+const WINDOW: Duration = Duration::from_secs(30);
 /// As many as roskva's budget lets follow at once.
 const DEATHS: usize = 90;
 /// A service comes back at once, as often as it takes.
@@ -65,7 +67,7 @@ async fn checks(
     let hall = Hall::open_with(SERVICES, UNSAMPLED, health).await?;
     sleep(SETTLE).await;
     let supervisor = Supervisor::of(&hall)?;
-    let used = footprint::rates(&supervisor).await?;
+    let used = footprint::rates(&supervisor, WINDOW).await?;
     let anonymous = supervisor.sizes()?.pss_anonymous;
     let line = |what, unit, value| figure(SERVICES, format!("{kind}: {what}"), unit, value);
     Figure {
