@@ -32,6 +32,7 @@ use crate::{
     },
     bus::EventBus,
     directory::Directory,
+    group::Notice,
     journal::Journal,
     servants::Servants,
 };
@@ -40,6 +41,7 @@ pub(crate) mod command;
 mod dependency;
 mod ending;
 pub(crate) mod facts;
+mod hold;
 mod monitor;
 pub(crate) mod remember;
 mod start;
@@ -52,6 +54,8 @@ pub(crate) struct Hall {
     pub(crate) bus: EventBus,
     pub(crate) directory: Arc<Directory>,
     pub(crate) journal: Journal,
+    /// To the keeper of the restart groups.
+    pub(crate) groups: mpsc::UnboundedSender<Notice>,
 }
 
 pub(crate) struct ServiceActor {
@@ -73,6 +77,8 @@ pub(crate) struct ServiceActor {
     stoppers: Vec<Reply>,
     /// Answers that go out once the facts are up to date.
     answers: Vec<(Reply, Result<()>)>,
+    /// For its restart group, once the facts are up to date.
+    notices: Vec<Notice>,
     ready: bool,
     health: roskva::HealthStatus,
     ends: u64,
@@ -96,17 +102,29 @@ enum Phase {
     Running,
     /// For the exit; the task is the loader's stop.
     Ending(Ending),
+    /// For whoever holds it down, and starts it again: a reload, or its restart group (`Dependency`).
+    Held(Cause),
 }
 
 /// A run that is being ended on purpose.
 #[derive(Debug, Clone, PartialEq)]
 struct Ending {
     intent: Intent,
-    /// Begin a new run once it has ended.
-    again: bool,
+    then: Then,
     /// Kill at once instead of asking first.
     kill: bool,
     timeout: Option<Duration>,
+}
+
+/// What follows once a run has ended on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// Nothing, or what the restart policy decides.
+    Rest,
+    /// A new run, at once.
+    Again,
+    /// A new run, when whoever asked for the end says so.
+    Hold,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -143,6 +161,7 @@ impl ServiceActor {
         hall: Hall,
         mailbox: mpsc::UnboundedReceiver<Box<Command>>,
         facts: watch::Sender<Facts>,
+        held: Option<Cause>,
     ) -> Self {
         Self {
             name: definition.name.clone(),
@@ -150,7 +169,7 @@ impl ServiceActor {
             hall,
             mailbox,
             facts,
-            phase: Phase::Idle,
+            phase: held.map_or(Phase::Idle, Phase::Held),
             state: ServiceState::Stopped,
             run: None,
             task: None,
@@ -158,6 +177,7 @@ impl ServiceActor {
             starters: Vec::new(),
             stoppers: Vec::new(),
             answers: Vec::new(),
+            notices: Vec::new(),
             ready: false,
             health: roskva::HealthStatus::Unknown,
             ends: 0,
@@ -212,6 +232,9 @@ impl ServiceActor {
             }
             Command::Kill { cause, reply } => self.on_stop(cause, None, true, reply).await,
             Command::Restart { reply } => self.on_restart(reply).await,
+            Command::Suspend { cause, reply } => self.on_suspend(cause, reply).await,
+            Command::Resume { cause, reply } => self.on_resume(cause, reply),
+            Command::Redefine { definition, reply } => self.on_redefine(definition, reply),
             Command::NextAttempt { attempt } => self.on_next_attempt(attempt),
             Command::EndRun {
                 cause,
@@ -308,6 +331,11 @@ impl ServiceActor {
         let facts = Facts {
             state: self.state,
             active: self.phase != Phase::Idle || self.state == ServiceState::Restarting,
+            backing_off: self.phase == Phase::Idle && self.state == ServiceState::Restarting,
+            held: match self.phase {
+                Phase::Held(cause) => Some(cause),
+                _ => None,
+            },
             alive: self.run.is_some(),
             ready: self.ready,
             health: self.health,
@@ -322,6 +350,10 @@ impl ServiceActor {
         });
         for (reply, outcome) in self.answers.drain(..) {
             reply(outcome);
+        }
+        for notice in self.notices.drain(..) {
+            // Nobody minds groups any more once the hall has ended.
+            let _ = self.hall.groups.send(notice);
         }
     }
 }

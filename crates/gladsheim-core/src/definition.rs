@@ -6,6 +6,8 @@ use byggvir::{LimitPolicy, ResourceLimits};
 use roskva::MonitorOptions;
 use thjalfi::StartOptions;
 
+use crate::RestartGroup;
+
 /// Definition of one service: what a section `[services.NAME]` of the hall file says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceDefinition {
@@ -34,7 +36,7 @@ pub struct ServiceDefinition {
     /// What is done about its limits.
     pub limit_policy: LimitPolicy,
     /// Services of one group are restarted together as its strategy says.
-    pub restart_group: Option<String>,
+    pub restart_group: Option<RestartGroup>,
     /// Custom metadata, for discovery.
     pub metadata: BTreeMap<String, String>,
 }

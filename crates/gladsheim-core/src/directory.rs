@@ -69,6 +69,31 @@ impl Directory {
         (commands, sender)
     }
 
+    /// Replaces the definition of a service that is there.
+    pub(crate) fn redefine(&self, definition: Arc<ServiceDefinition>) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.by_name.get_mut(&definition.name) {
+            entry.definition = definition;
+        }
+    }
+
+    /// Forgets one service and returns the last way to its actor, which ends once that is dropped and
+    /// nothing runs.
+    pub(crate) fn remove(&self, name: &str) -> Option<mpsc::UnboundedSender<Box<Command>>> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.order.retain(|other| other != name);
+        entries.by_name.remove(name).map(|entry| entry.mailbox)
+    }
+
+    /// Puts the names into another order; those that are not listed come last, as they were.
+    pub(crate) fn sort(&self, names: &[String]) {
+        let places: HashMap<&String, usize> = names.iter().zip(0..).collect();
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries
+            .order
+            .sort_by_key(|name| places.get(name).copied().unwrap_or(usize::MAX));
+    }
+
     /// Forgets all services; each actor ends once its mailbox is empty and nothing runs.
     pub(crate) fn clear(&self) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +134,14 @@ impl Directory {
             .unwrap_or_else(PoisonError::into_inner)
             .order
             .clone()
+    }
+
+    /// Definitions in the order of the configuration.
+    pub(crate) fn definitions(&self) -> Vec<Arc<ServiceDefinition>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let definition = |name| entries.by_name.get(name);
+        let all = entries.order.iter().filter_map(definition);
+        all.map(|entry| Arc::clone(&entry.definition)).collect()
     }
 
     /// Names of the services that depend directly on `name`, sorted.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -12,15 +13,19 @@ use byggvir::ResourceManagerApi;
 use roskva::HealthMonitorApi;
 use skirnir::{Cause, ServiceMetadata, ServiceRegistryApi, ServiceState};
 use thjalfi::ServiceLoaderApi;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    EventKind, GladsheimConfig, GladsheimError, Result, ServiceDefinition,
+    EventKind, GladsheimConfig, GladsheimError, Result, ServiceDefinition, StopReport,
     actor::{Hall, ServiceActor, command::Command, remember::Past},
     bus::EventBus,
     directory::Directory,
     graph,
+    group::{Notice, keeper},
     journal::Journal,
     ports::Orders,
     pump::Pump,
@@ -41,22 +46,34 @@ pub struct Gladsheim {
     pub(crate) config: Arc<GladsheimConfig>,
     pub(crate) hall: Hall,
     pub(crate) orders: Orders,
-    life: Arc<Life>,
+    pub(crate) life: Arc<Life>,
 }
 
 /// How far the hall is between opening and end, and its tasks.
 #[derive(Debug)]
-struct Life {
+pub(crate) struct Life {
     directory: Arc<Directory>,
-    /// The services, until the hall is opened.
-    to_open: Mutex<Option<Vec<ServiceDefinition>>>,
+    /// What waits until the hall is opened.
+    to_open: Mutex<Option<ToOpen>>,
+    /// Paths that the loader knows beside those of the services.
+    pub(crate) other_paths: HashMap<String, PathBuf>,
+    /// One reload at a time.
+    pub(crate) reloading: tokio::sync::Mutex<()>,
     /// Services that the first bring-up leaves as they are.
     resting: Mutex<HashSet<String>>,
     closing: AtomicBool,
+    /// How the stops of the shutdown went.
+    stops: Mutex<Vec<StopReport>>,
     /// Set once everything has ended.
     closed: watch::Sender<bool>,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
     stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct ToOpen {
+    services: Vec<ServiceDefinition>,
+    notices: mpsc::UnboundedReceiver<Notice>,
 }
 
 impl Drop for Life {
@@ -100,6 +117,11 @@ impl Gladsheim {
         let services = std::mem::take(&mut config.services);
         // Enough for a bring-up of everything, and never less than is useful.
         let bus = EventBus::new((services.len() * 8).max(1024));
+        let (groups, notices) = mpsc::unbounded_channel();
+        let mut other_paths = config.loader.service_paths.clone();
+        for service in &services {
+            other_paths.remove(&service.name);
+        }
         Self {
             thjalfi: Arc::clone(&servants.thjalfi),
             byggvir: Arc::clone(&servants.byggvir),
@@ -113,13 +135,17 @@ impl Gladsheim {
                 servants,
                 bus,
                 directory: Arc::clone(&directory),
+                groups,
                 journal: Journal::default(),
             },
             life: Arc::new(Life {
                 directory,
-                to_open: Mutex::new(Some(services)),
+                to_open: Mutex::new(Some(ToOpen { services, notices })),
                 resting: Mutex::default(),
+                other_paths,
+                reloading: tokio::sync::Mutex::default(),
                 closing: AtomicBool::new(false),
+                stops: Mutex::default(),
                 closed: watch::Sender::new(false),
                 tasks: TaskTracker::new(),
                 stop: CancellationToken::new(),
@@ -138,16 +164,18 @@ impl Gladsheim {
     /// `Config` for a cycle, an unknown dependency or a name that is there twice; `ResourceManager` for
     /// limits that make no sense; `Journal` if it cannot be read or written; `NotOpen` if it was opened before. The hall stays closed then.
     pub async fn start(&self) -> Result<()> {
-        let services = {
+        let to_open = {
             let mut to_open = self
                 .life
                 .to_open
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            check(to_open.as_deref().unwrap_or_default())?;
+            if let Some(to_open) = &*to_open {
+                check(&to_open.services)?;
+            }
             to_open.take()
         };
-        let Some(services) = services else {
+        let Some(ToOpen { services, notices }) = to_open else {
             return Err(GladsheimError::NotOpen("it was opened before".to_owned()));
         };
         let mut past = match &self.config.state_dir {
@@ -157,19 +185,30 @@ impl Gladsheim {
         *self.resting() = resume::resting(&past);
         for service in services {
             let past = past.remove(&service.name);
-            if let Err(error) = self.add_service(Arc::new(service), past) {
+            if let Err(error) = self.add_service(Arc::new(service), past, None) {
                 self.forget_services();
                 return Err(error);
             }
         }
         let pump = Pump::new(self.hall.clone());
         self.spawn(pump.run(self.life.stop.clone()));
+        self.spawn(keeper::run(
+            self.orders.clone(),
+            notices,
+            self.life.stop.clone(),
+        ));
         self.spawn(self.hall.journal.clone().mend(self.life.stop.clone()));
         self.byggvir.start_monitoring().await;
         Ok(())
     }
 
-    fn add_service(&self, definition: Arc<ServiceDefinition>, past: Option<Past>) -> Result<()> {
+    /// Registers a service as stopped or as it was in the `past`, and gives it its actor; `held` as by a suspension.
+    pub(crate) fn add_service(
+        &self,
+        definition: Arc<ServiceDefinition>,
+        past: Option<Past>,
+        held: Option<Cause>,
+    ) -> Result<()> {
         let name = definition.name.clone();
         self.byggvir
             .set_resource_limits(&name, definition.limits.clone())?;
@@ -187,7 +226,7 @@ impl Gladsheim {
         }
         self.skirnir.register_service(name, metadata)?;
         let (mailbox, facts) = self.hall.directory.add(Arc::clone(&definition));
-        let mut actor = ServiceActor::new(definition, self.hall.clone(), mailbox, facts);
+        let mut actor = ServiceActor::new(definition, self.hall.clone(), mailbox, facts, held);
         if let Some(past) = past {
             actor.restore(past);
         }
@@ -228,7 +267,12 @@ impl Gladsheim {
         self.skirnir.lock();
         self.roskva.shutdown().await;
         self.byggvir.stop_monitoring().await;
-        self.stop_all().await;
+        let stops = self.stop_all().await;
+        *self
+            .life
+            .stops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = stops;
         self.hall.directory.clear();
         self.life.stop.cancel();
         self.life.tasks.close();
@@ -236,6 +280,16 @@ impl Gladsheim {
         self.hall.journal.close();
         self.life.closed.send_replace(true);
         Ok(())
+    }
+
+    /// How long each service took to stop in the shutdown, the slowest first; empty before its end. Services that
+    /// did not run are left out.
+    pub fn stop_reports(&self) -> Vec<StopReport> {
+        self.life
+            .stops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Hastens a shutdown under way: kills what is left, and waits until it is gone.
@@ -289,7 +343,7 @@ impl std::fmt::Debug for Gladsheim {
 }
 
 /// What would make waiting pointless or names ambiguous.
-fn check(services: &[ServiceDefinition]) -> Result<()> {
+pub(crate) fn check(services: &[ServiceDefinition]) -> Result<()> {
     let mut names = HashSet::new();
     for service in services {
         if !names.insert(service.name.as_str()) {

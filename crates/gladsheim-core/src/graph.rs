@@ -1,6 +1,9 @@
 //! The dependency graph: is it sound, and who belongs to a start. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::ServiceDefinition;
 
@@ -85,6 +88,40 @@ pub(crate) fn closure(services: &[&ServiceDefinition], names: &[String]) -> Vec<
         .collect()
 }
 
+/// For each of `names`, who among them depends on it, directly or through services that are not among
+/// them.
+pub(crate) fn dependents_among(
+    services: &[Arc<ServiceDefinition>],
+    names: &[String],
+) -> HashMap<String, Vec<String>> {
+    let among: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let mut direct: HashMap<&str, Vec<&str>> = HashMap::new();
+    for service in services {
+        for dependency in &service.depends_on {
+            let dependents = direct.entry(&dependency.service_name).or_default();
+            dependents.push(&service.name);
+        }
+    }
+    let of = |name: &str| {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut open = vec![name];
+        while let Some(current) = open.pop() {
+            for dependent in direct.get(current).into_iter().flatten().copied() {
+                if seen.insert(dependent) {
+                    if among.contains(dependent) {
+                        found.push(dependent.to_owned());
+                    } else {
+                        open.push(dependent);
+                    }
+                }
+            }
+        }
+        found
+    };
+    names.iter().map(|name| (name.clone(), of(name))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,5 +197,19 @@ mod tests {
             closure(&services, &["b".to_owned(), "d".to_owned()]),
             ["b", "d"]
         );
+    }
+
+    #[test]
+    fn dependents_are_found_through_those_that_do_not_matter() {
+        let services = [
+            service("a", &["b"]),
+            service("b", &["c"]),
+            service("c", &[]),
+            service("d", &["c"]),
+        ]
+        .map(Arc::new);
+        let dependents = dependents_among(&services, &["a", "c"].map(str::to_owned));
+        assert_eq!(dependents["c"], ["a"]);
+        assert!(dependents["a"].is_empty());
     }
 }

@@ -29,7 +29,9 @@ pub use crate::{
     event::{Event, EventKind, ServiceEvent},
     gladsheim::Gladsheim,
     graph::find_cycle,
-    request::{BringUpProgress, StartOverrides, StopOptions, WaitCondition},
+    group::{GroupStrategy, RestartGroup},
+    reload::{Effect, FieldChange, Plan, PlanAction, PlanStep, plan},
+    request::{BringUpProgress, StartOverrides, StopOptions, StopReport, WaitCondition},
     servants::{HallPorts, Servants},
     status::ServiceStatus,
 };
@@ -43,10 +45,12 @@ mod error;
 mod event;
 mod gladsheim;
 mod graph;
+mod group;
 mod journal;
 mod ports;
 mod pump;
 mod query;
+mod reload;
 mod request;
 mod servants;
 #[cfg(test)]

@@ -34,6 +34,17 @@ pub struct StopOptions {
     pub force: bool,
 }
 
+/// How the stop of one service went in a shutdown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopReport {
+    /// Name of the service.
+    pub service_name: String,
+    /// From the request, which comes once its dependents are down, to the end of its process tree.
+    pub took: Duration,
+    /// Whether it was killed, at its shutdown timeout or by [`kill_all`](Gladsheim::kill_all).
+    pub killed: bool,
+}
+
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WaitCondition {

@@ -115,6 +115,10 @@ pub(crate) enum Ask {
     Endpoints(Endpoints),
     /// Block until something is true of a service
     Wait(Wait),
+    /// Say what `reload` would do now, and why
+    Plan,
+    /// Read the hall file again and carry out what changed; other services keep their processes
+    Reload,
     /// Stop all services in reverse order, then the daemon
     Shutdown,
 }

@@ -7,6 +7,7 @@ mod connect;
 mod error;
 mod lifecycle;
 mod query;
+mod reload;
 mod shutdown;
 mod stream;
 mod up;
@@ -52,6 +53,8 @@ pub(crate) async fn ask(
         Ask::Stats => query::stats(&session).await,
         Ask::Endpoints(args) => query::endpoints(&session, args).await,
         Ask::Wait(args) => wait::wait(&session, args).await,
+        Ask::Plan => reload::plan(&session).await,
+        Ask::Reload => reload::reload(&session).await,
         Ask::Shutdown => shutdown::shutdown(&session).await,
     }
 }

@@ -14,17 +14,19 @@
 //! `stopped` is cancelled once no service runs: streams end, `Shutdown` is answered, the socket
 //! disappears, and the server ends when the last call has been answered.
 
-use std::{future::pending, path::Path, pin::pin, time::Duration};
+use std::{future::pending, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use gladsheim_core::{BringUpProgress, Gladsheim, GladsheimError, thjalfi::raise_descriptor_limit};
 use gladsheim_proto::v1;
 use tokio::{
-    sync::oneshot,
+    sync::{Notify, oneshot},
     time::{interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{notify::Notifier, signal::Signals, socket::ControlSocket, state::StateFolder};
+use self::{
+    notify::Notifier, reload::Reloader, signal::Signals, socket::ControlSocket, state::StateFolder,
+};
 use crate::hall::Hall;
 
 mod access;
@@ -34,11 +36,13 @@ mod grpc;
 mod health;
 mod notify;
 mod record;
+mod reload;
 mod server;
 mod signal;
 mod socket;
 mod state;
 mod telemetry;
+mod watch;
 
 /// How long calls under way may take to end once all services are stopped.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -91,9 +95,10 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     telemetry::init();
     let tasks = TaskTracker::new();
     let stopped = CancellationToken::new();
+    let reload = Arc::new(Notify::new());
     if handle_signals {
         let signals = Signals::listen().map_err(DaemonError::Signals)?;
-        let run = signals.run(stop.clone(), kill.clone());
+        let run = signals.run(stop.clone(), kill.clone(), Arc::clone(&reload));
         tasks.spawn(stopped.clone().run_until_cancelled_owned(run));
     }
 
@@ -106,14 +111,23 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let ControlSocket { listener, file } = ControlSocket::bind(&hall.socket).await?;
+    let daemon_keys = hall.daemon_keys();
     let gladsheim = Gladsheim::new(hall.config);
     gladsheim.start().await?;
     tasks.spawn(record::run(gladsheim.events_since(0), stopped.clone()));
+    let reloader = Reloader::new(gladsheim.clone(), hall.file.clone(), daemon_keys);
+    if hall.on_file_change {
+        let watch = watch::run(hall.file.clone(), Arc::clone(&reload));
+        tasks.spawn(stopped.clone().run_until_cancelled_owned(watch));
+    }
+    let reloads = reloader.clone().run(reload);
+    tasks.spawn(stopped.clone().run_until_cancelled_owned(reloads));
     let mut server = tasks.spawn(server::serve(
         listener,
         grpc::Service {
             hall: gladsheim.clone(),
             daemon: description(&hall.file, &hall.state_dir, &gladsheim),
+            reloader,
             stop: stop.clone(),
             stopped: stopped.clone(),
         },
@@ -135,6 +149,10 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     stop.cancel();
     notifier.send("STOPPING=1");
     let shut_down = shut_down(&gladsheim, &kill).await;
+    for stop in convert::slow_stops(&gladsheim) {
+        let (service, killed) = (stop.service_name, stop.killed);
+        tracing::warn!(service, killed, "took {} ms to stop", stop.took_ms);
+    }
 
     // Before anybody hears of the end, the place is free for the next daemon.
     drop(file);

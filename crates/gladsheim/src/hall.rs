@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gladsheim_core::{GladsheimConfig, thjalfi::ServiceLoaderConfig};
+use gladsheim_core::{GladsheimConfig, GroupStrategy, thjalfi::ServiceLoaderConfig};
 use toml::{
     Spanned,
     de::{DeString, DeTable, DeValue},
@@ -28,7 +28,6 @@ pub use self::{
     diagnostic::{Diagnostic, HallError, Position, Severity},
     discover::{NoHall, discover},
     environment::Environment,
-    group::GroupStrategy,
     inspect::check_environment,
 };
 use self::{
@@ -38,6 +37,7 @@ use self::{
 };
 
 mod access;
+mod daemon_keys;
 mod dependency;
 mod diagnostic;
 mod discover;
@@ -187,6 +187,7 @@ fn read(
         loader: &loader,
         health: &health,
         limits: &limits,
+        groups: &groups,
         platform,
         cpus: environment.cpus,
     };

@@ -3,6 +3,7 @@
 pub(crate) mod event;
 pub(crate) mod health;
 pub(crate) mod log;
+pub(crate) mod reload;
 pub(crate) mod resource;
 pub(crate) mod status;
 mod style;
@@ -144,7 +145,7 @@ fn error_line(error: &CliError) -> String {
 /// The error with its sources and the way out, on one line; diagnostics of a hall file a line each.
 fn message(error: &CliError) -> String {
     let mut line = error.to_string();
-    if let CliError::HallFile(_) = error {
+    if error.is_diagnostics() {
         return line;
     }
     let mut source = std::error::Error::source(error);

@@ -46,6 +46,18 @@ pub trait HealthMonitorApi: Send + Sync + 'static {
         options: MonitorOptions,
     ) -> Result<(), HealthMonitorError>;
 
+    /// Added: gives a service that is monitored other options in the middle of its run. Checks that did not
+    /// change keep their counters, the others begin anew; the restart history goes on.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `InvalidStrategy`, and nothing has changed then.
+    fn update_monitoring(
+        &self,
+        service_name: &str,
+        options: MonitorOptions,
+    ) -> Result<(), HealthMonitorError>;
+
     /// Ends the checks of a service and cancels a restart that is due; does nothing for an unknown
     /// name. No check and no restart is under way when it returns. The restart history is forgotten.
     async fn stop_monitoring(&self, service_name: &str);

@@ -121,22 +121,9 @@ impl Core {
     pub(crate) fn start(
         self: &Arc<Self>,
         name: &str,
-        mut options: MonitorOptions,
+        options: MonitorOptions,
     ) -> Result<(), HealthMonitorError> {
-        let MonitorOptions {
-            liveness,
-            readiness,
-            startup,
-            ..
-        } = &mut options;
-        for check in [Some(liveness), readiness.as_mut(), startup.as_mut()] {
-            let Some(check) = check else { continue };
-            let default = self.config.health_check_timeout;
-            check.strategy = probe::with_timeout(check.strategy.clone(), default);
-            check
-                .validate()
-                .map_err(HealthMonitorError::InvalidStrategy)?;
-        }
+        let options = self.complete(options)?;
         let runtime = Handle::try_current()
             .map_err(|error| HealthMonitorError::HealthCheckFailed(error.to_string()))?;
         let _: &Handle = self.runtime.get_or_init(|| runtime); // the first one stays
@@ -168,6 +155,48 @@ impl Core {
         if let Some(pending) = pending {
             book.agenda.remove(pending.key);
         }
+        self.arrange(&mut book, name, alive);
+        self.tell(&mut book, name, alive, None);
+        Ok(())
+    }
+
+    /// The options with the default timeout where a strategy has none, if they make sense.
+    fn complete(&self, mut options: MonitorOptions) -> Result<MonitorOptions, HealthMonitorError> {
+        let MonitorOptions {
+            liveness,
+            readiness,
+            startup,
+            ..
+        } = &mut options;
+        for check in [Some(liveness), readiness.as_mut(), startup.as_mut()] {
+            let Some(check) = check else { continue };
+            let default = self.config.health_check_timeout;
+            check.strategy = probe::with_timeout(check.strategy.clone(), default);
+            check
+                .validate()
+                .map_err(HealthMonitorError::InvalidStrategy)?;
+        }
+        Ok(options)
+    }
+
+    /// Gives a service other options in the middle of a run; checks that did not change go on as they are.
+    pub(crate) fn update(
+        self: &Arc<Self>,
+        name: &str,
+        options: MonitorOptions,
+    ) -> Result<(), HealthMonitorError> {
+        let options = self.complete(options)?;
+        let alive = self.is_alive(name);
+        let mut book = self.lock();
+        book.runs += 1;
+        let run = book.runs;
+        let timers =
+            find(&mut book, name)?.redefine(Arc::new(options), run, self.stop.child_token());
+        for key in timers {
+            book.agenda.remove(key);
+        }
+        // It may be the connection to another address.
+        self.probe.forget(name);
         self.arrange(&mut book, name, alive);
         self.tell(&mut book, name, alive, None);
         Ok(())

@@ -68,6 +68,20 @@ impl HealthMonitor {
         self.core.start(service_name, options)
     }
 
+    /// Added: gives a service that is monitored other options in the middle of its run. Checks that did not
+    /// change keep their counters, the others begin anew; the restart history goes on.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `InvalidStrategy`, and nothing has changed then.
+    pub fn update_monitoring(
+        &self,
+        service_name: &str,
+        options: MonitorOptions,
+    ) -> Result<(), HealthMonitorError> {
+        self.core.update(service_name, options)
+    }
+
     /// Ends the checks of a service and cancels a restart that is due; does nothing for an unknown
     /// name. No check and no restart is under way when it returns. The restart history is forgotten.
     pub async fn stop_monitoring(&self, service_name: &str) {
@@ -210,6 +224,14 @@ impl HealthMonitorApi for HealthMonitor {
         options: MonitorOptions,
     ) -> Result<(), HealthMonitorError> {
         self.start_monitoring_with(service_name, options).await
+    }
+
+    fn update_monitoring(
+        &self,
+        service_name: &str,
+        options: MonitorOptions,
+    ) -> Result<(), HealthMonitorError> {
+        self.update_monitoring(service_name, options)
     }
 
     async fn stop_monitoring(&self, service_name: &str) {

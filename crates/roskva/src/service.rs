@@ -185,6 +185,43 @@ impl Service {
         self.checks = checks;
     }
 
+    /// Takes on other options in the middle of a run, which counts as run `run` from now on, so that checks and
+    /// watches under way change nothing. Returns the timers of checks that come anew.
+    pub(crate) fn redefine(
+        &mut self,
+        options: Arc<MonitorOptions>,
+        run: u64,
+        tasks: CancellationToken,
+    ) -> Vec<Key> {
+        let checks = [
+            options.startup.as_ref(),
+            Some(&options.liveness),
+            options.readiness.as_ref(),
+        ];
+        let mut timers = Vec::new();
+        for (slot, check) in self.slots.iter_mut().zip(checks) {
+            match slot {
+                Some(kept) if Some(&kept.options) == check => {
+                    // Its watch ends with the others.
+                    if kept.watch != Watch::Closed {
+                        kept.watch = Watch::Closed;
+                        timers.extend(kept.timer.take());
+                    }
+                }
+                changed => {
+                    timers.extend(changed.take().and_then(|slot| slot.timer));
+                    *changed = check.map(Slot::new);
+                }
+            }
+        }
+        self.options = options;
+        if self.phase == Phase::Watched {
+            self.run = run;
+            std::mem::replace(&mut self.checks, tasks).cancel();
+        }
+        timers
+    }
+
     pub(crate) fn slot(&self, kind: CheckKind) -> Option<&Slot> {
         self.slots[kind as usize].as_ref()
     }

@@ -2,9 +2,9 @@
 
 use roskva::{HealthStatusChange, ServiceHealth};
 use skirnir::Cause;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::{Result, StartOverrides};
+use crate::{Result, ServiceDefinition, StartOverrides};
 
 /// Takes the answer to a command. Called once; must not block.
 pub(crate) type Reply = Box<dyn FnOnce(Result<()>) + Send>;
@@ -29,6 +29,17 @@ pub(crate) enum Command {
     Kill { cause: Cause, reply: Reply },
     /// Stop it if it runs, and start it; answered when it is ready.
     Restart { reply: Reply },
+    /// Stop it if it runs or is about to, and hold it down until `Resume`, for `cause`: a reload holds all
+    /// but stopped services, a restart group (`Dependency`) those that are not waiting for their next attempt.
+    /// Answered when its tree is gone.
+    Suspend { cause: Cause, reply: Reply },
+    /// Start it if it is held for `cause`; answered when it is ready, or with `NotRunning` if it is not held.
+    Resume { cause: Cause, reply: Reply },
+    /// Take on another definition; what can be applied at once is.
+    Redefine {
+        definition: Arc<ServiceDefinition>,
+        reply: Reply,
+    },
     /// The restart policy's delay has passed.
     NextAttempt { attempt: u32 },
     /// End the present run, and let the restart policy decide what follows; answered at once.

@@ -6,7 +6,7 @@ use roskva::{ExitReport, RestartDecision};
 use skirnir::{Cause, RunEnd, ServiceState, Transition};
 use thjalfi::{ProcessExit, ServiceLoaderError};
 
-use super::{Ending, Intent, Phase, Run, ServiceActor};
+use super::{Ending, Intent, Phase, Run, ServiceActor, Then};
 use crate::{GladsheimError, ServiceEvent};
 
 /// What the kernel's out-of-memory killer sends.
@@ -23,7 +23,8 @@ impl ServiceActor {
             | Phase::Waiting
             | Phase::Launching(None)
             | Phase::Starting
-            | Phase::Running => None,
+            | Phase::Running
+            | Phase::Held(_) => None,
         };
         let end = self.attribute(&exit, ending.as_ref());
         let asked = ending
@@ -94,10 +95,12 @@ impl ServiceActor {
             self.enter(stopped, ServiceEvent::Stopped { cause });
         }
         self.answer_stoppers(Ok(()));
-        if ending.again {
-            self.begin_start();
-        } else {
-            self.answer_starters(Err(GladsheimError::Overtaken(self.name.clone())));
+        match ending.then {
+            Then::Rest => {
+                self.answer_starters(Err(GladsheimError::Overtaken(self.name.clone())));
+            }
+            Then::Again => self.begin_start(),
+            Then::Hold => self.phase = Phase::Held(cause),
         }
     }
 
@@ -152,6 +155,7 @@ impl ServiceActor {
 
     fn follow(&mut self, decision: RestartDecision, cause: Cause, message: &str) {
         let reason = (!message.is_empty()).then(|| message.to_owned());
+        self.tell_group(&decision);
         match decision {
             RestartDecision::Success => {
                 let stopped = Transition {

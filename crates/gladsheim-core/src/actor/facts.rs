@@ -11,6 +11,10 @@ pub(crate) struct Facts {
     pub(crate) state: ServiceState,
     /// A run, or one that is coming by itself.
     pub(crate) active: bool,
+    /// It waits for the time of its next attempt.
+    pub(crate) backing_off: bool,
+    /// It is down until whoever holds it starts it again.
+    pub(crate) held: Option<Cause>,
     /// A process runs.
     pub(crate) alive: bool,
     pub(crate) ready: bool,

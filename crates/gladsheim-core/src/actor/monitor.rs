@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use roskva::{HealthStatus, HealthStatusChange, RestartMode, ServiceHealth};
+use roskva::{HealthStatus, HealthStatusChange, MonitorOptions, RestartMode, ServiceHealth};
 use skirnir::Cause;
 use thjalfi::WatchdogAlarm;
 
@@ -10,11 +10,18 @@ use super::{Phase, ServiceActor};
 use crate::{GladsheimError, ServiceEvent, actor::command::Reply};
 
 impl ServiceActor {
+    /// How the present run is monitored.
+    pub(super) fn monitor_options(&self) -> MonitorOptions {
+        MonitorOptions {
+            startup_timeout: self.start_options().startup_timeout,
+            ..self.definition.monitor.clone()
+        }
+    }
+
     /// Has the present run checked.
     pub(super) async fn begin_monitoring(&mut self) {
         let roskva = &self.hall.servants.roskva;
-        let mut options = self.definition.monitor.clone();
-        options.startup_timeout = self.start_options().startup_timeout;
+        let options = self.monitor_options();
         if let Err(error) = roskva.start_monitoring_with(&self.name, options).await {
             // The run goes on unchecked rather than not at all.
             tracing::warn!(service = %self.name, %error, "not monitored");

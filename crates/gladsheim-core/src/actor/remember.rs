@@ -60,10 +60,19 @@ impl ServiceActor {
                 }
                 true
             }
+            // A reload begins anew, a restart group goes on counting.
+            Command::Suspend { cause, .. } => *cause == Cause::Reload,
+            Command::Resume { cause, .. } => {
+                if self.phase == Phase::Held(*cause) {
+                    self.memory.wanted = Wanted::Up;
+                }
+                false
+            }
             Command::Reset { .. } => true,
             Command::NextAttempt { .. }
             | Command::EndRun { .. }
             | Command::Maintenance { .. }
+            | Command::Redefine { .. }
             | Command::Health(_)
             | Command::HealthChanged(_)
             | Command::Readiness(_) => false,

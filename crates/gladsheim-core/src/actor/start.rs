@@ -6,7 +6,7 @@ use std::{sync::Arc, time::SystemTime};
 use thjalfi::{Readiness, ServiceLoaderError, ServiceProcess, StartOptions};
 use tokio::time::{Instant, timeout};
 
-use super::{Ending, Intent, Outcome, Phase, Run, ServiceActor, dependency};
+use super::{Ending, Intent, Outcome, Phase, Run, ServiceActor, Then, dependency};
 use crate::{
     GladsheimError, Result, ServiceEvent, StartOverrides, actor::command::Reply, servants::Servants,
 };
@@ -23,11 +23,23 @@ impl ServiceActor {
                 self.starters.push(reply);
                 self.begin_start();
             }
+            Phase::Held(Cause::Dependency) => {
+                // Somebody needs it now: that goes before the order in its restart group.
+                if !join {
+                    self.take_overrides(overrides);
+                }
+                self.starters.push(reply);
+                self.begin_start();
+            }
             Phase::Running if join => self.answer(reply, Ok(())),
-            Phase::Waiting | Phase::Launching(None) | Phase::Starting if join => {
+            Phase::Waiting | Phase::Launching(None) | Phase::Starting | Phase::Held(_) if join => {
                 self.starters.push(reply);
             }
-            Phase::Waiting | Phase::Launching(None) | Phase::Starting | Phase::Running => {
+            Phase::Waiting
+            | Phase::Launching(None)
+            | Phase::Starting
+            | Phase::Running
+            | Phase::Held(_) => {
                 self.answer(
                     reply,
                     Err(GladsheimError::AlreadyRunning(self.name.clone())),
@@ -36,8 +48,8 @@ impl ServiceActor {
             // A start during a stop waits for the stop, and starts once.
             Phase::Launching(Some(ending)) | Phase::Ending(ending) => {
                 match ending.intent {
-                    Intent::Stop(_) if !ending.again => {
-                        ending.again = true;
+                    Intent::Stop(_) if ending.then == Then::Rest => {
+                        ending.then = Then::Again;
                         self.overrides = overrides;
                     }
                     Intent::Stop(_) | Intent::Policy { .. } => {}
@@ -70,6 +82,10 @@ impl ServiceActor {
         // A stop or a start may have overtaken it.
         if self.phase == Phase::Idle && self.state == ServiceState::Restarting {
             tracing::debug!(service = %self.name, attempt, "next attempt");
+            if self.definition.restart_group.is_some() {
+                self.phase = Phase::Held(Cause::Dependency);
+                return;
+            }
             self.recorded(self.hall.servants.skirnir.record_restart(&self.name));
             self.launch();
         }
@@ -155,9 +171,12 @@ impl ServiceActor {
     ) {
         let ending = match std::mem::replace(&mut self.phase, Phase::Starting) {
             Phase::Launching(ending) => ending,
-            Phase::Idle | Phase::Waiting | Phase::Starting | Phase::Running | Phase::Ending(_) => {
-                None
-            }
+            Phase::Idle
+            | Phase::Waiting
+            | Phase::Starting
+            | Phase::Running
+            | Phase::Ending(_)
+            | Phase::Held(_) => None,
         };
         match result {
             Ok(process) => {
@@ -239,7 +258,7 @@ impl ServiceActor {
                         cause: Cause::StartupTimeout,
                         message,
                     },
-                    again: false,
+                    then: Then::Rest,
                     kill: true,
                     timeout: None,
                 });

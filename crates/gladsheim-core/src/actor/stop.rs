@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use skirnir::{Cause, ServiceState, Transition};
 use thjalfi::ServiceLoaderError;
 
-use super::{Ending, Intent, Outcome, Phase, ServiceActor};
+use super::{Ending, Intent, Outcome, Phase, ServiceActor, Then};
 use crate::{GladsheimError, ServiceEvent, actor::command::Reply};
 
 impl ServiceActor {
@@ -31,7 +31,7 @@ impl ServiceActor {
             Phase::Idle => {
                 self.answer(reply, Err(GladsheimError::NotRunning(self.name.clone())));
             }
-            Phase::Waiting => {
+            Phase::Waiting | Phase::Held(_) => {
                 self.task = None;
                 self.phase = Phase::Idle;
                 // It no longer waits for anything.
@@ -47,7 +47,7 @@ impl ServiceActor {
                 let intent = Intent::Stop(cause);
                 self.request_end(Ending {
                     intent,
-                    again: false,
+                    then: Then::Rest,
                     kill,
                     timeout,
                 });
@@ -62,13 +62,13 @@ impl ServiceActor {
                 self.starters.push(reply);
                 self.begin_start();
             }
-            Phase::Waiting => self.starters.push(reply),
+            Phase::Waiting | Phase::Held(_) => self.starters.push(reply),
             Phase::Launching(_) | Phase::Starting | Phase::Running | Phase::Ending(_) => {
                 self.hall.servants.roskva.stop_monitoring(&self.name).await;
                 self.starters.push(reply);
                 self.request_end(Ending {
                     intent: Intent::Stop(Cause::User),
-                    again: true,
+                    then: Then::Again,
                     kill: false,
                     timeout: None,
                 });
@@ -114,26 +114,28 @@ impl ServiceActor {
         let intent = Intent::Policy { cause, message };
         self.end(Ending {
             intent,
-            again: false,
+            then: Then::Rest,
             kill: false,
             timeout: None,
         });
     }
 
     /// Brings an ending together with one that is under way.
-    pub(super) fn request_end(&mut self, new: Ending) {
+    pub(super) fn request_end(&mut self, mut new: Ending) {
         self.set_ready(false, None);
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Launching(old) => {
-                if old.is_none() {
-                    self.enter_stopping(&new);
+                match &old {
+                    Some(old) => new.meet(old),
+                    None => self.enter_stopping(&new),
                 }
                 self.hasten_launch(&new);
                 self.phase = Phase::Launching(Some(new));
             }
             Phase::Ending(old) => {
                 // What a person asks for goes before what the policy wanted.
-                let restarts = new.again && self.state == ServiceState::Restarting;
+                new.meet(&old);
+                let restarts = new.then != Then::Rest && self.state == ServiceState::Restarting;
                 if self.state != ServiceState::Stopping && !restarts {
                     self.enter_stopping(&new);
                 }
@@ -143,10 +145,10 @@ impl ServiceActor {
                     self.task = Some(self.stop_task(&new));
                 }
             }
-            Phase::Idle | Phase::Waiting | Phase::Starting | Phase::Running => {
-                let again = new.again && self.state == ServiceState::Running;
+            Phase::Idle | Phase::Waiting | Phase::Starting | Phase::Running | Phase::Held(_) => {
+                let again = new.then != Then::Rest && self.state == ServiceState::Running;
                 if again {
-                    let cause = Cause::User;
+                    let cause = new.cause();
                     let restarting = Transition {
                         cause: Some(cause),
                         ..Transition::to(ServiceState::Restarting)
@@ -265,7 +267,7 @@ impl Ending {
     pub(super) fn stop(cause: Cause) -> Self {
         Self {
             intent: Intent::Stop(cause),
-            again: false,
+            then: Then::Rest,
             kill: false,
             timeout: None,
         }

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use skirnir::Cause;
-use tokio::task::JoinSet;
+use thjalfi::Signal;
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Gladsheim, GladsheimError, Result, ServiceStatus, StopOptions, actor::command::Command,
-    ports::Orders,
+    Gladsheim, GladsheimError, Result, ServiceStatus, StopOptions, StopReport,
+    actor::command::Command, graph, ports::Orders,
 };
 
 impl Gladsheim {
@@ -79,16 +80,31 @@ impl Gladsheim {
         order
     }
 
-    /// Stops everything, each service as soon as all that depend on it are down, or have refused.
-    pub(crate) async fn stop_all(&self) {
+    /// Stops everything, each service as soon as all that depend on it are down, or have refused; the slowest first.
+    pub(crate) async fn stop_all(&self) -> Vec<StopReport> {
+        let stop = |hall: Self, name: String| async move {
+            let began = Instant::now();
+            let stopped = hall.orders.stop_and_log(&name, Cause::Shutdown).await;
+            let status = hall.get_service_status(&name);
+            stopped.then(|| StopReport {
+                took: began.elapsed(),
+                killed: status.is_ok_and(|status| status.signal == Some(Signal::Kill.as_raw())),
+                service_name: name,
+            })
+        };
         let names = self.hall.directory.names();
-        self.orders.stop_in_order(names, Cause::Shutdown).await;
+        let stops = self
+            .orders
+            .dependents_first(names, |_, name| stop(self.clone(), name));
+        let mut stops: Vec<_> = stops.await.into_iter().flatten().collect();
+        stops.sort_by_key(|stop| std::cmp::Reverse(stop.took));
+        stops
     }
 }
 
 impl Orders {
     /// Returns whether it ran, or was about to.
-    async fn stop_if_active(&self, name: &str, cause: Cause) -> Result<bool> {
+    pub(crate) async fn stop_if_active(&self, name: &str, cause: Cause) -> Result<bool> {
         let stop = |reply| Command::Stop {
             timeout: None,
             cause,
@@ -102,41 +118,58 @@ impl Orders {
         }
     }
 
+    /// Returns whether it was stopped.
+    async fn stop_and_log(&self, name: &str, cause: Cause) -> bool {
+        self.stop_if_active(name, cause)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(service = %name, %error, "not stopped");
+                false
+            })
+    }
+
     /// Stops each of these as soon as those among them that depend on it are down, or have refused.
     /// Returns those that it stopped.
     pub(crate) async fn stop_in_order(&self, names: Vec<String>, cause: Cause) -> Vec<String> {
-        let done: HashMap<String, CancellationToken> = names
+        let stop = |orders: Self, name: String| async move {
+            orders.stop_and_log(&name, cause).await.then_some(name)
+        };
+        let stopped = self.dependents_first(names, stop).await;
+        stopped.into_iter().flatten().collect()
+    }
+
+    /// Does something to each of `names`, as soon as it is done to all of them that depend on it.
+    pub(crate) async fn dependents_first<T, F>(
+        &self,
+        names: Vec<String>,
+        act: impl Fn(Self, String) -> F,
+    ) -> Vec<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let dependents = graph::dependents_among(&self.directory.definitions(), &names);
+        let done: HashMap<&String, CancellationToken> = names
             .iter()
-            .map(|name| (name.clone(), CancellationToken::new()))
+            .map(|name| (name, CancellationToken::new()))
             .collect();
-        let mut stops = JoinSet::new();
-        for name in names {
-            let orders = self.clone();
-            let dependents = self.directory.dependents(&name);
-            let dependents: Vec<_> = dependents
+        let mut tasks = JoinSet::new();
+        for name in &names {
+            let dependents: Vec<_> = dependents[name]
                 .iter()
                 .filter_map(|dependent| done.get(dependent).cloned())
                 .collect();
-            let done = done.get(&name).cloned();
-            stops.spawn(async move {
-                // Says so on every way out.
-                let _done = done.map(CancellationToken::drop_guard);
+            // Says so on every way out.
+            let done = done[name].clone().drop_guard();
+            let act = act(self.clone(), name.clone());
+            tasks.spawn(async move {
+                let _done = done;
                 for dependent in dependents {
                     dependent.cancelled().await;
                 }
-                match orders.stop_if_active(&name, cause).await {
-                    Ok(stopped) => stopped.then_some(name),
-                    Err(error) => {
-                        tracing::warn!(service = %name, %error, "not stopped");
-                        None
-                    }
-                }
+                act.await
             });
         }
-        let mut stopped = Vec::new();
-        while let Some(stop) = stops.join_next().await {
-            stopped.extend(stop.ok().flatten());
-        }
-        stopped
+        tasks.join_all().await
     }
 }

@@ -11,6 +11,7 @@ pub(crate) fn manager() -> MockResourceManagerApi {
         .expect_set_resource_limits()
         .returning(|_, _| Ok(()));
     manager.expect_set_limit_policy().returning(|_, _| ());
+    manager.expect_untrack_service().returning(|_| ());
     manager.expect_track_service().returning(|_, _| ());
     manager.expect_run_ended().returning(|_| ());
     manager.expect_limits_enforced_by().returning(|_| "none");

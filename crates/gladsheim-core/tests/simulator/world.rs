@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use gladsheim_core::{
-    Dependency, DependencyCondition, Gladsheim, GladsheimConfig, Servants, ServiceDefinition,
-    StartOverrides, StopOptions, WaitCondition,
+    Dependency, DependencyCondition, Gladsheim, GladsheimConfig, GroupStrategy, RestartGroup,
+    Servants, ServiceDefinition, StartOverrides, StopOptions, WaitCondition,
 };
 use roskva::{HealthMonitor, HealthMonitorConfig, MonitorPorts, RestartMode};
 use skirnir::{ServiceRegistry, ServiceState};
@@ -42,7 +42,7 @@ async fn story(dice: Dice) {
     let loader = FakeLoader::new(dice.clone());
     let playing = loader.clone();
     let config = GladsheimConfig {
-        services,
+        services: services.clone(),
         ..GladsheimConfig::default()
     };
     let hall = Gladsheim::with_servants(config, |ports| Servants {
@@ -68,7 +68,7 @@ async fn story(dice: Dice) {
 
     let mut clients = JoinSet::new();
     for _ in 0..3 {
-        clients.spawn(client(hall.clone(), names.clone(), dice.clone()));
+        clients.spawn(client(hall.clone(), services.clone(), dice.clone()));
     }
     while let Some(client) = clients.join_next().await {
         client.unwrap();
@@ -104,6 +104,12 @@ fn service(number: u64, dice: &Dice) -> ServiceDefinition {
             });
         }
     }
+    if dice.chance(40) {
+        service.restart_group = Some(RestartGroup {
+            name: format!("g{}", dice.below(2)),
+            strategy: GroupStrategy::ALL[dice.below(3) as usize],
+        });
+    }
     service.ready_by_health = dice.chance(20);
     if dice.chance(40) {
         service.start.readiness = Readiness::Notify;
@@ -118,8 +124,29 @@ fn service(number: u64, dice: &Dice) -> ServiceDefinition {
     service
 }
 
+/// The services as a person might have changed them: all are still there, and one may come or go.
+fn changed(services: &[ServiceDefinition], dice: &Dice) -> Vec<ServiceDefinition> {
+    let mut changed = services.to_vec();
+    for service in &mut changed {
+        match dice.below(6) {
+            0 => service.start.args = vec![dice.below(3).to_string()],
+            1 => service.monitor.restart.max_attempts = dice.below(5) as u32,
+            2 => service.depends_on.clear(),
+            3 => service.restart_group = None,
+            _ => {}
+        }
+    }
+    if dice.chance(50) {
+        changed.push(ServiceDefinition::new("guest", "/fake"));
+    }
+    if dice.chance(50) {
+        changed.reverse();
+    }
+    changed
+}
+
 /// Asks for anything, at any time, and gets an answer to everything.
-async fn client(hall: Gladsheim, names: Vec<String>, dice: Dice) {
+async fn client(hall: Gladsheim, services: Vec<ServiceDefinition>, dice: Dice) {
     for _ in 0..12 {
         let pause = if dice.chance(50) {
             dice.millis(5)
@@ -127,8 +154,8 @@ async fn client(hall: Gladsheim, names: Vec<String>, dice: Dice) {
             dice.millis(20_000)
         };
         sleep(pause).await;
-        let name = &names[dice.below(names.len() as u64) as usize];
-        let what = dice.below(9);
+        let name = &services[dice.below(services.len() as u64) as usize].name;
+        let what = dice.below(10);
         let force = StopOptions {
             force: dice.chance(50),
             ..StopOptions::default()
@@ -144,6 +171,7 @@ async fn client(hall: Gladsheim, names: Vec<String>, dice: Dice) {
                 5 => hall.force_kill_service(name).await.map(drop),
                 6 => hall.restart_service(name).await.map(drop),
                 7 => hall.reset_service(name).await,
+                8 => hall.reload(changed(&services, &dice)).await.map(drop),
                 // Waiting ends by itself only if somebody brings it about: a person gives up.
                 _ => {
                     let waiting = hall.wait_for(name, WaitCondition::Ready);
@@ -185,6 +213,9 @@ fn check_now(hall: &Gladsheim, name: &str) {
 async fn quiesce(hall: &Gladsheim, loader: &FakeLoader, names: &[String]) {
     sleep(Duration::from_secs(3600)).await;
     for name in names {
+        timeout(FOR_EVER, arrives(hall, name))
+            .await
+            .unwrap_or_else(|_| panic!("{name} never arrives"));
         check_now(hall, name);
         let status = hall.get_service_status(name).unwrap();
         assert_eq!(
@@ -192,6 +223,28 @@ async fn quiesce(hall: &Gladsheim, loader: &FakeLoader, names: &[String]) {
             loader.lives(name),
             "{name}: {status:?}"
         );
+    }
+}
+
+/// Whoever is on the way somewhere arrives, or begins anew.
+async fn arrives(hall: &Gladsheim, name: &str) {
+    let before = hall.get_service_status(name).unwrap();
+    loop {
+        let now = hall.get_service_status(name).unwrap();
+        let rests = match now.state {
+            ServiceState::Running
+            | ServiceState::Stopped
+            | ServiceState::Crashed
+            | ServiceState::Failed => true,
+            ServiceState::Unknown
+            | ServiceState::Starting
+            | ServiceState::Stopping
+            | ServiceState::Restarting => false,
+        };
+        if rests || now.generation != before.generation {
+            return;
+        }
+        sleep(Duration::from_secs(10)).await;
     }
 }
 

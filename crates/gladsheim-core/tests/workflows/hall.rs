@@ -10,7 +10,8 @@ use std::{
 
 use byggvir::mock::MockResourceManagerApi;
 use gladsheim_core::{
-    Dependency, DependencyCondition, Gladsheim, GladsheimConfig, Servants, ServiceDefinition,
+    Dependency, DependencyCondition, Gladsheim, GladsheimConfig, HallPorts, Servants,
+    ServiceDefinition,
 };
 use roskva::{
     HealthMonitorError, HealthStatus, RestartDecision, ServiceHealth, mock::MockHealthMonitorApi,
@@ -37,6 +38,8 @@ pub(crate) struct Script {
     pub decisions: Mutex<HashMap<String, RestartDecision>>,
     /// What the health check says, by service; healthy where nothing is said.
     pub health: Mutex<HashMap<String, HealthStatus>>,
+    /// What the servants got to reach the hall.
+    ports: Mutex<Option<HallPorts>>,
 }
 
 impl Script {
@@ -81,6 +84,23 @@ impl Script {
         self.processes.lock().unwrap()[name].last().unwrap().ready();
     }
 
+    /// The restart policy's delay for a service has passed.
+    pub(crate) async fn next_attempt(&self, name: &str) {
+        let ports = self.ports.lock().unwrap().clone().unwrap();
+        ports.restart.restart(name, 1).await.unwrap();
+    }
+
+    /// From here on the policy decides so about a service.
+    pub(crate) fn decides(&self, name: &str, decision: RestartDecision) {
+        self.decisions.lock().unwrap().insert(name.into(), decision);
+    }
+
+    /// From here on a service cannot be launched.
+    pub(crate) fn refuses(&self, name: &str) {
+        let text = "no such file".to_owned();
+        self.refuse.lock().unwrap().insert(name.into(), text);
+    }
+
     pub(crate) fn launches(&self, name: &str) -> usize {
         self.processes.lock().unwrap().get(name).map_or(0, Vec::len)
     }
@@ -114,7 +134,10 @@ pub(crate) async fn open(services: Vec<ServiceDefinition>) -> (Gladsheim, Arc<Sc
         services,
         ..GladsheimConfig::default()
     };
-    let hall = Gladsheim::with_servants(config, |_ports| servants);
+    let hall = Gladsheim::with_servants(config, |ports| {
+        *script.ports.lock().unwrap() = Some(ports);
+        servants
+    });
     hall.start().await.expect("opens");
     script.calls.lock().unwrap().clear();
     (hall, script)
@@ -155,6 +178,12 @@ fn loader(script: &Arc<Script>) -> MockServiceLoaderApi {
         told.end(name, ExitStatus::from_raw(9), true, 0);
         Ok(())
     });
+    let told = Arc::clone(script);
+    loader.expect_set_service_paths().returning(move |paths| {
+        let mut names: Vec<_> = paths.into_keys().collect();
+        names.sort();
+        told.note("thjalfi.paths", &names.join(" "));
+    });
     loader
         .expect_subscribe()
         .returning(|| broadcast::channel(1).1);
@@ -169,9 +198,17 @@ fn manager(script: &Arc<Script>) -> MockResourceManagerApi {
     manager
         .expect_stop_monitoring()
         .returning(move || told.note("byggvir.stop_monitoring", ""));
+    let told = Arc::clone(script);
     manager
         .expect_set_resource_limits()
-        .returning(|_, _| Ok(()));
+        .returning(move |name, _| {
+            told.note("byggvir.limits", name);
+            Ok(())
+        });
+    let told = Arc::clone(script);
+    manager
+        .expect_untrack_service()
+        .returning(move |name| told.note("byggvir.untrack", name));
     manager.expect_set_limit_policy().returning(|_, _| ());
     let told = Arc::clone(script);
     manager
@@ -195,6 +232,13 @@ fn monitor(script: &Arc<Script>) -> MockHealthMonitorApi {
         .expect_start_monitoring_with()
         .returning(move |name, _| {
             told.note("roskva.start", name);
+            Ok(())
+        });
+    let told = Arc::clone(script);
+    monitor
+        .expect_update_monitoring()
+        .returning(move |name, _| {
+            told.note("roskva.update", name);
             Ok(())
         });
     let told = Arc::clone(script);

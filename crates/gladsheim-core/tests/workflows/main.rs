@@ -6,7 +6,9 @@
     reason = "in a test, a panic is the report"
 )]
 
+mod group;
 mod hall;
+mod reload;
 mod restart;
 mod start;
 mod stop;

@@ -446,8 +446,12 @@ pub struct ReloadRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReloadResponse {
+    /// Removed services first, then all others in the order of the new file.
     #[prost(message, repeated, tag = "1")]
     pub steps: ::prost::alloc::vec::Vec<ReloadStep>,
+    /// Changed keys that take effect when the daemon is started again, for example `state_dir`.
+    #[prost(string, repeated, tag = "2")]
+    pub daemon_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReloadStep {
@@ -459,11 +463,31 @@ pub struct ReloadStep {
     /// The changed fields, for a person.
     #[prost(string, repeated, tag = "3")]
     pub reasons: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What went wrong when it was carried out; empty if nothing did.
+    #[prost(string, tag = "4")]
+    pub error: ::prost::alloc::string::String,
+    /// The machine-readable reason of the error.
+    #[prost(string, tag = "5")]
+    pub error_reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShutdownRequest {}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ShutdownResponse {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ShutdownResponse {
+    /// The services that had to be killed, or took longer than a second; the slowest first.
+    #[prost(message, repeated, tag = "1")]
+    pub slow_stops: ::prost::alloc::vec::Vec<SlowStop>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SlowStop {
+    #[prost(string, tag = "1")]
+    pub service_name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub took_ms: u64,
+    /// It was killed, at its shutdown timeout or in a hurry.
+    #[prost(bool, tag = "3")]
+    pub killed: bool,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetDaemonRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -980,6 +1004,8 @@ pub mod gladsheim_service_client {
                 .insert(GrpcMethod::new("gladsheim.v1.GladsheimService", "BringUp"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Reads the hall file again and carries out what changed. INVALID_ARGUMENT, with a line for each error, for
+        /// a file that cannot be used: everything is as it was then. Calls that come while one is carried out share the next one.
         pub async fn reload(
             &mut self,
             request: impl tonic::IntoRequest<super::ReloadRequest>,
@@ -1169,6 +1195,8 @@ pub mod gladsheim_service_server {
             &self,
             request: tonic::Request<super::BringUpRequest>,
         ) -> std::result::Result<tonic::Response<Self::BringUpStream>, tonic::Status>;
+        /// Reads the hall file again and carries out what changed. INVALID_ARGUMENT, with a line for each error, for
+        /// a file that cannot be used: everything is as it was then. Calls that come while one is carried out share the next one.
         async fn reload(
             &self,
             request: tonic::Request<super::ReloadRequest>,

@@ -121,6 +121,15 @@ impl CliError {
         })
     }
 
+    /// Whether the text is the diagnostics of a hall file, a line each, read here or by the daemon.
+    pub(crate) fn is_diagnostics(&self) -> bool {
+        match self {
+            Self::HallFile(_) => true,
+            Self::Refused { status, .. } => reason::of(status) == Some(reason::HALL_FILE),
+            _ => false,
+        }
+    }
+
     /// As the contract has it.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code())

@@ -2,9 +2,10 @@
 
 use std::{fs, process::ExitCode, time::Duration};
 
-use gladsheim_proto::v1::{GetDaemonRequest, ShutdownRequest};
+use gladsheim_proto::v1::{GetDaemonRequest, ShutdownRequest, SlowStop};
 
 use super::{CliError, Session};
+use crate::cli::Format;
 
 /// How often to look whether the process is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -24,16 +25,29 @@ pub(super) async fn shutdown(session: &Session) -> Result<ExitCode, CliError> {
         .await
         .map_err(refused);
     // A daemon that goes away in the middle of its answer has done what was asked.
-    match result {
-        Ok(_) | Err(CliError::Gone(_)) => {}
+    let slow_stops = match result {
+        Ok(response) => response.slow_stops,
+        Err(CliError::Gone(_)) => Vec::new(),
         Err(error) => return Err(error),
-    }
+    };
     // There is no descriptor for a process that is not our child without a system call of our own, and
     // its start time tells it from a later one with the same number.
     while before.is_some() && start_of(daemon.process_id) == before {
         tokio::time::sleep(LOOK_EVERY).await;
     }
+    if session.output.format == Format::Table {
+        for stop in &slow_stops {
+            session.output.line(&delay(stop))?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who held up the shutdown, and how it ended.
+fn delay(stop: &SlowStop) -> String {
+    let how = if stop.killed { "was killed" } else { "stopped" };
+    let took = Duration::from_millis(stop.took_ms);
+    format!("{} {how} after {took:?}", stop.service_name)
 }
 
 /// When a process started, in ticks; `None` if there is none, or only its remains.

@@ -14,10 +14,14 @@ use gladsheim_core::{
 };
 use gladsheim_proto::{reason, v1};
 
-pub(super) use self::event::event;
+pub(super) use self::{
+    event::event,
+    reload::{plan, slow_stops},
+};
 use super::error;
 
 mod event;
+mod reload;
 
 pub(super) fn unix_ms(time: SystemTime) -> i64 {
     time.duration_since(SystemTime::UNIX_EPOCH)

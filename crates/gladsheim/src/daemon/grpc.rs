@@ -8,17 +8,15 @@ use gladsheim_core::{
     skirnir::ServiceState,
     thjalfi::{LogQuery, Signal},
 };
-use gladsheim_proto::{
-    reason,
-    v1::{gladsheim_service_server::GladsheimService, *},
-};
+use gladsheim_proto::v1::{gladsheim_service_server::GladsheimService, *};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Response, Status, async_trait};
+use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     convert,
     error::{invalid, status},
+    reload::Reloader,
 };
 
 mod follow;
@@ -36,6 +34,7 @@ pub(super) struct Service {
     pub(super) hall: Gladsheim,
     /// What `GetDaemon` answers.
     pub(super) daemon: Daemon,
+    pub(super) reloader: Reloader,
     /// Cancelled by a call of `Shutdown`.
     pub(super) stop: CancellationToken,
     /// Cancelled once all services are stopped: streams end, and `Shutdown` is answered.
@@ -324,12 +323,13 @@ impl GladsheimService for Service {
         answer(Box::pin(messages) as Self::BringUpStream)
     }
 
-    async fn reload(&self, _: Request<ReloadRequest>) -> Answer<ReloadResponse> {
-        Err(reason::status(
-            Code::Unimplemented,
-            reason::UNSUPPORTED,
-            "this version cannot reload its hall file yet; `gladsheim shutdown`, then start it again",
-        ))
+    async fn reload(&self, request: Request<ReloadRequest>) -> Answer<ReloadResponse> {
+        let plan = if request.into_inner().dry_run {
+            self.reloader.plan().await
+        } else {
+            self.reloader.reload().await
+        };
+        answer(plan?)
     }
 
     /// Only asks: the daemon's own task shuts down, so a caller that goes away stops nothing half-way.
@@ -338,7 +338,9 @@ impl GladsheimService for Service {
         tracing::info!("asked to shut down by a client: stopping all services");
         self.stop.cancel();
         self.stopped.cancelled().await;
-        answer(ShutdownResponse {})
+        answer(ShutdownResponse {
+            slow_stops: convert::slow_stops(&self.hall),
+        })
     }
 
     async fn get_daemon(&self, _: Request<GetDaemonRequest>) -> Answer<Daemon> {

@@ -1,8 +1,11 @@
 //! Signals to the daemon: the first request to end is a graceful one, the second is in a hurry.
 
-use std::io;
+use std::{io, sync::Arc};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The signals that the daemon hears.
@@ -23,14 +26,21 @@ impl Signals {
         })
     }
 
-    /// Cancels `stop` at the first SIGTERM or SIGINT and `kill` at the next one. Runs until dropped.
-    pub(super) async fn run(mut self, stop: CancellationToken, kill: CancellationToken) {
+    /// Cancels `stop` at the first SIGTERM or SIGINT and `kill` at the next one; SIGHUP asks for a `reload`.
+    /// Runs until dropped.
+    pub(super) async fn run(
+        mut self,
+        stop: CancellationToken,
+        kill: CancellationToken,
+        reload: Arc<Notify>,
+    ) {
         loop {
             tokio::select! {
                 Some(()) = self.terminate.recv() => {}
                 Some(()) = self.interrupt.recv() => {}
                 Some(()) = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: this version cannot reload its hall file yet; restart the daemon for that");
+                    tracing::info!("SIGHUP: reading the hall file again");
+                    reload.notify_one();
                     continue;
                 }
             }

@@ -1,9 +1,9 @@
 //! `[services.X]`: one service.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use gladsheim_core::{
-    ServiceDefinition,
+    GroupStrategy, RestartGroup, ServiceDefinition,
     byggvir::Platform,
     roskva::{HealthMonitorConfig, MonitorOptions},
     thjalfi::{LogRotation, Readiness, ServiceLoaderConfig, Signal, SocketAddress, StartOptions},
@@ -25,6 +25,7 @@ pub(super) struct Common<'a> {
     pub(super) loader: &'a ServiceLoaderConfig,
     pub(super) health: &'a HealthMonitorConfig,
     pub(super) limits: &'a Limits,
+    pub(super) groups: &'a BTreeMap<String, GroupStrategy>,
     pub(super) platform: Platform,
     pub(super) cpus: usize,
 }
@@ -96,7 +97,11 @@ pub(super) fn read(entry: Entry<'_>, common: &Common<'_>) -> Option<Service> {
         monitor,
         limits,
         limit_policy,
-        restart_group: group.as_ref().map(|(group, _)| group.clone()),
+        restart_group: group.as_ref().map(|(group, _)| RestartGroup {
+            name: group.clone(),
+            // One that is not there is reported with the other references.
+            strategy: common.groups.get(group).copied().unwrap_or_default(),
+        }),
         metadata: table.field("metadata").texts(|_| Ok(())).collect(),
         start: StartOptions {
             log_rotation: logs(table.field("logs"), &section("logs")),

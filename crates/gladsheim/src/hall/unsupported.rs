@@ -15,16 +15,11 @@ struct Unsupported {
     what: &'static str,
 }
 
-const UNSUPPORTED: [Unsupported; 5] = [
+const UNSUPPORTED: [Unsupported; 3] = [
     Unsupported {
         path: &["metrics"],
         is_asked: |_| true,
         what: "serving metrics",
-    },
-    Unsupported {
-        path: &["on_file_change"],
-        is_asked: |value| value.as_bool() == Some(true),
-        what: "reloading by itself",
     },
     Unsupported {
         path: &["access", "read"],
@@ -35,11 +30,6 @@ const UNSUPPORTED: [Unsupported; 5] = [
         path: &["access", "control"],
         is_asked: is_list,
         what: "access for others",
-    },
-    Unsupported {
-        path: &["groups", "*", "strategy"],
-        is_asked: |value| matches!(value.as_str(), Some("rest_for_one" | "one_for_all")),
-        what: "restarting services together",
     },
 ];
 

@@ -405,7 +405,7 @@ impl GladsheimService for Service {
 
     async fn shutdown(&self, _: Request<ShutdownRequest>) -> Answer<ShutdownResponse> {
         self.0.lock().expect("not poisoned").was_shut_down = true;
-        Ok(Response::new(ShutdownResponse {}))
+        Ok(Response::new(ShutdownResponse::default()))
     }
 
     async fn get_daemon(&self, _: Request<GetDaemonRequest>) -> Answer<Daemon> {

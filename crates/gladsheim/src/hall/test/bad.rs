@@ -414,7 +414,6 @@ fn what_is_not_supported_yet_is_refused_and_checked_all_the_same() {
             "6:1: metrics: serving metrics is not supported by this version yet",
             "12:1: read: access for others is not supported by this version yet",
             "13:1: control: access for others is not supported by this version yet",
-            "112:1: strategy: restarting services together is not supported by this version yet",
         ],
     );
     check_service(
@@ -424,13 +423,12 @@ fn what_is_not_supported_yet_is_refused_and_checked_all_the_same() {
         ],
     );
     check(
-        "on_file_change = true\nmetrics = '0.0.0.0:1'\naccess.read = ['bob']\n",
+        "metrics = '0.0.0.0:1'\naccess.read = ['bob']\n",
         &[
-            "1:1: on_file_change: reloading by itself is not supported by this version yet",
-            "2:1: metrics: serving metrics is not supported by this version yet",
-            "2:11: metrics: 0.0.0.0 is no loopback address, and nobody who asks there is asked who they are",
-            "3:8: read: access for others is not supported by this version yet",
-            "3:16: read: expected \"user:NAME\" or \"group:NAME\", found \"bob\"",
+            "1:1: metrics: serving metrics is not supported by this version yet",
+            "1:11: metrics: 0.0.0.0 is no loopback address, and nobody who asks there is asked who they are",
+            "2:8: read: access for others is not supported by this version yet",
+            "2:16: read: expected \"user:NAME\" or \"group:NAME\", found \"bob\"",
         ],
     );
 }

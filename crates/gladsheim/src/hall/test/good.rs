@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gladsheim_core::{
-    Dependency, DependencyCondition, ServiceDefinition,
+    Dependency, DependencyCondition, GroupStrategy, RestartGroup, ServiceDefinition,
     byggvir::{LimitAction, LimitPolicy, OomPolicy, ResourceLimits, ResourceManagerConfig},
     roskva::{
         CheckOptions, HealthCheckStrategy, HealthMonitorConfig, MonitorOptions, RestartMode,
@@ -149,7 +149,10 @@ fn every_key_of_the_contract_is_understood() {
             memory_advisory: false,
             cpu_advisory: false,
         },
-        restart_group: Some("web".to_owned()),
+        restart_group: Some(RestartGroup {
+            name: "web".to_owned(),
+            strategy: GroupStrategy::RestForOne,
+        }),
         metadata: [("role".to_owned(), "web".to_owned())].into(),
     };
     assert_eq!(*thor, expected);
