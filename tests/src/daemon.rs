@@ -70,14 +70,16 @@ impl TestDaemon {
         hall
     }
 
-    /// Replaces the hall file. `GLADSHEIM_TEST_CONTAINMENT` says how trees are held together.
+    /// Replaces the hall file. `GLADSHEIM_TEST_CONTAINMENT` says how trees are held together,
+    /// unless `services` begins with that.
     pub fn write_hall(&self, services: &str) {
-        let containment = env::var("GLADSHEIM_TEST_CONTAINMENT");
-        let containment = containment.as_deref().unwrap_or("auto");
-        let text = format!(
-            "state_dir = \"state\"\nsocket = \"hall.sock\"\n\
-             containment = \"{containment}\"\n{services}\n"
-        );
+        let chosen = env::var("GLADSHEIM_TEST_CONTAINMENT");
+        let containment = match chosen.as_deref().unwrap_or("auto") {
+            _ if services.starts_with("containment") => String::new(),
+            mode => format!("containment = \"{mode}\"\n"),
+        };
+        let text =
+            format!("state_dir = \"state\"\nsocket = \"hall.sock\"\n{containment}{services}\n");
         fs::write(self.hall_file(), text).expect("is written");
     }
 
