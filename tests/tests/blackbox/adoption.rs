@@ -281,11 +281,12 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[test]
 fn a_stranger_that_the_journal_names_is_left_alone() {
     for containment in CONTAINMENTS {
+        // Older than the service by more than a clock tick, or one could not tell them apart.
+        let mut stranger = Command::new("sleep").arg("1000").spawn().expect("starts");
         let services = containment.to_owned() + &service("thor", "svc-obedient", &[]);
         let mut hall = TestDaemon::start(&services);
         let pid = hall.wait_for_state("thor", "running")["process_id"].clone();
         kill_daemon(&mut hall);
-        let mut stranger = Command::new("sleep").arg("1000").spawn().expect("starts");
         let path = hall.path("state/journal");
         let journal = fs::read_to_string(&path).expect("there is one");
         let mut edited = String::new();
