@@ -40,6 +40,11 @@ const BENCHES: &[Bench] = &[
         run: figures::process,
     },
     Bench {
+        name: "reload",
+        about: "a hall file with one change: how long it takes, and how many processes it touches",
+        run: figures::reload,
+    },
+    Bench {
         name: "resources",
         about: "cost and truth of byggvir's numbers, and how soon a limit is acted upon",
         run: crates::resources,

@@ -95,6 +95,18 @@ impl Hall {
         Ok(hall)
     }
 
+    /// Writes the hall file anew, with another argument for one of the services.
+    pub(crate) fn change_one(&self, settings: &str) {
+        let changed = self.names.len() / 2;
+        let sections = self.names.iter().enumerate().map(|(index, name)| {
+            let arguments = ["-v"];
+            let more = usize::from(index == changed);
+            service(name, "svc-pausing", &arguments[..more])
+        });
+        self.folder
+            .write_hall(&format!("{settings}\n{}", sections.collect::<String>()));
+    }
+
     /// Pid of the daemon.
     pub(crate) fn daemon_pid(&self) -> u32 {
         self.daemon.0.id()

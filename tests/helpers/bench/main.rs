@@ -13,6 +13,7 @@ mod hall;
 mod health;
 mod latency;
 mod process;
+mod reload;
 mod server;
 mod stopwatch;
 
@@ -27,8 +28,9 @@ fn main() -> anyhow::Result<()> {
             Some("latency") => latency::run().await,
             Some("footprint") => footprint::run().await,
             Some("process") => process::run().await,
+            Some("reload") => reload::run().await,
             Some("health") => health::run().await,
-            _ => bail!("usage: gladsheim-bench latency|footprint|process|health"),
+            _ => bail!("usage: gladsheim-bench latency|footprint|process|reload|health"),
         }
     })
 }

@@ -34,6 +34,12 @@ pub(super) fn process() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Measures and prints.
+pub(super) fn reload() -> anyhow::Result<()> {
+    print!("{}", lay_out(&measure("reload")?));
+    Ok(())
+}
+
 /// Measures and prints; the crate's own figures beside the daemon's.
 pub(super) fn health() -> anyhow::Result<()> {
     print!("{}", lay_out(&measure("health")?));
