@@ -278,11 +278,30 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
+/// Until whatever starts from now on has another start time: the kernel tells those in ticks of 10 ms,
+/// and by nothing else could a process be told from one that began in the same tick.
+fn wait_until_older_than_a_tick(pid: u32) {
+    wait_until("the clock to tick", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The 22nd field, counted from the name in brackets, which is the second.
+        let started: f64 = stat
+            .rsplit_once(')')?
+            .1
+            .split_whitespace()
+            .nth(19)?
+            .parse()
+            .ok()?;
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+        (seconds * 100.0 > started + 1.5).then_some(())
+    });
+}
+
 #[test]
 fn a_stranger_that_the_journal_names_is_left_alone() {
     for containment in CONTAINMENTS {
-        // Older than the service by more than a clock tick, or one could not tell them apart.
         let mut stranger = Command::new("sleep").arg("1000").spawn().expect("starts");
+        wait_until_older_than_a_tick(stranger.id());
         let services = containment.to_owned() + &service("thor", "svc-obedient", &[]);
         let mut hall = TestDaemon::start(&services);
         let pid = hall.wait_for_state("thor", "running")["process_id"].clone();
