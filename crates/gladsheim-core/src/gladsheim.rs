@@ -243,11 +243,6 @@ impl Gladsheim {
         self.hall.directory.clear();
     }
 
-    /// Says on the bus that every service which was to start by itself has answered.
-    pub fn announce_ready(&self) {
-        self.hall.bus.publish(EventKind::HallReady);
-    }
-
     /// Stops all services in reverse dependency order, then the servants (specification: `shutdown`).
     ///
     /// A second call, or one beside the first, waits for the same end. Cancellation: dropping the future

@@ -1,6 +1,7 @@
 //! The command line: what it prints, and its exit codes.
 
-use gladsheim_tests::{TestDaemon, service};
+use gladsheim_tests::{TestDaemon, service, wait_until};
+use serde_json::Value;
 
 #[test]
 fn without_a_daemon_the_exit_code_is_three() {
@@ -66,6 +67,28 @@ fn status_lists_all_services_in_the_order_of_the_file() {
         "{text:#?}"
     );
     hall.cli(["status", "hel"]).expect_code(4);
+}
+
+#[test]
+fn the_hall_is_ready_once_all_that_start_by_themselves_have_answered() {
+    let broken = "[services.loki]\npath = \"/nowhere/loki\"\n";
+    let hall = TestDaemon::start(&(service("thor", "svc-obedient", &[]) + broken));
+    let events = wait_until("the hall to be ready", || {
+        let events = hall.cli(["events", "--format", "json"]).expect_code(0);
+        let events = events.json_lines();
+        let ready = |event: &Value| event["kind"] == "hall.ready";
+        events.iter().any(ready).then_some(events)
+    });
+    let place = |kind: &str| events.iter().position(|event| event["kind"] == kind);
+    let ready = place("hall.ready");
+    assert!(
+        place("service.ready").is_some() && place("service.ready") < ready,
+        "{events:#?}"
+    );
+    assert!(
+        place("service.failed").is_some() && place("service.failed") < ready,
+        "{events:#?}"
+    );
 }
 
 #[test]

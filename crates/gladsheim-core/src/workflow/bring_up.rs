@@ -1,10 +1,12 @@
 //! Starting many services at once.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use crate::{
-    BringUpProgress, Gladsheim, GladsheimError, Result, StartOverrides, actor::command::Command,
-    graph,
+    BringUpProgress, EventKind, Gladsheim, GladsheimError, Result, StartOverrides,
+    actor::command::Command, graph,
 };
 
 impl Gladsheim {
@@ -15,6 +17,7 @@ impl Gladsheim {
     /// Dropping the receiver cancels nothing. While the battery is low, services that nobody named and
     /// that can wait for it are left out; they start once it is well again. The first one without names, after
     /// an earlier daemon was cut off, leaves alone what had been stopped by hand or had ended by then.
+    /// Once all services of one without names have answered, the bus tells of `hall.ready`.
     ///
     /// # Errors
     ///
@@ -51,8 +54,12 @@ impl Gladsheim {
         let concerned = graph::closure(&all, &wanted);
         // Room for every message, so that an actor never waits for whoever reads them.
         let (progress, receiver) = mpsc::channel(concerned.len().max(1));
+        let announcement = names
+            .is_empty()
+            .then(|| Arc::new(Announcement(self.clone())));
         for name in concerned {
             let progress = progress.clone();
+            let announcement = announcement.clone();
             let hall = self.clone();
             let service_name = name.clone();
             let reply = Box::new(move |outcome: Result<()>| {
@@ -62,6 +69,7 @@ impl Gladsheim {
                     service_name,
                     result,
                 });
+                drop(announcement);
             });
             directory.send(
                 &name,
@@ -83,5 +91,17 @@ impl Gladsheim {
             return Err(GladsheimError::NotOpen("it was not started yet".to_owned()));
         }
         Ok(())
+    }
+}
+
+/// Says on the bus that the hall is ready, when the last service that holds it has answered.
+struct Announcement(Gladsheim);
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        // A hall that closes answers everybody as well.
+        if !self.0.is_closing() {
+            self.0.hall.bus.publish(EventKind::HallReady);
+        }
     }
 }

@@ -297,6 +297,24 @@ async fn a_bring_up_tells_of_every_service_and_one_failure_stops_no_other() {
     outcomes.sort();
     let expected = [("a", true), ("b", false), ("c", false), ("d", true)];
     assert_eq!(outcomes, expected.map(|(name, up)| (name.to_owned(), up)));
+    // Of the whole hall, not of single names, and after all else.
+    let ready = |events: &[String]| events.iter().filter(|event| *event == "hall.ready").count();
+    let events = events(&hall);
+    assert_eq!(
+        (ready(&events), events.last().unwrap().as_str()),
+        (1, "hall.ready")
+    );
+    let mut progress = hall.bring_up(&["a".to_owned()]).unwrap();
+    while progress.recv().await.is_some() {}
+    assert_eq!(ready(&crate::hall::events(&hall)), 1);
+}
+
+#[tokio::test]
+async fn an_empty_hall_is_ready_at_once() {
+    let (hall, _script) = open(Vec::new()).await;
+    let mut progress = hall.bring_up(&[]).unwrap();
+    assert!(progress.recv().await.is_none());
+    assert_eq!(events(&hall), ["hall.ready"]);
 }
 
 #[tokio::test]
