@@ -238,12 +238,9 @@ impl ServiceActor {
             Command::NextAttempt { attempt } => self.on_next_attempt(attempt),
             Command::EndRun {
                 cause,
-                will_restart,
-                message,
+                request,
                 reply,
-            } => {
-                self.on_end_run(cause, will_restart, message, reply);
-            }
+            } => self.on_end_run(cause, request, reply),
             Command::Reset { reply } => self.on_reset(reply),
             Command::Maintenance { on, reply } => self.on_maintenance(on, reply),
             Command::Health(health) => self.on_health(health),

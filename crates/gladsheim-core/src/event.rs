@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use byggvir::LimitViolation;
-use roskva::HealthStatusChange;
+use roskva::{CrashStage, HealthStatusChange};
 use skirnir::Cause;
 
 /// One fact, with its place in the bus's order.
@@ -95,6 +95,8 @@ pub enum ServiceEvent {
         cause: Cause,
         /// What went wrong, for a person.
         message: String,
+        /// How far the run had come.
+        stage: CrashStage,
     },
     /// A new run follows by itself.
     Restarting {

@@ -7,7 +7,9 @@ use byggvir::{
     LimitHandler, LimitViolation,
     pressure::{Pressure, PressureKind, read_pressure},
 };
-use roskva::{BoxError, MachinePressure, ProcessLiveness, RestartHandler, RestartMode, Starvation};
+use roskva::{
+    BoxError, EndRequest, MachinePressure, ProcessLiveness, RestartHandler, RestartMode, Starvation,
+};
 use skirnir::Cause;
 use thjalfi::ServiceLoaderApi;
 use tokio::sync::oneshot;
@@ -40,17 +42,10 @@ impl Orders {
             .unwrap_or_else(|_| Err(GladsheimError::ServiceNotFound(name.to_owned())))
     }
 
-    async fn end_run(
-        &self,
-        name: &str,
-        cause: Cause,
-        will_restart: bool,
-        message: String,
-    ) -> Result<()> {
+    async fn end_run(&self, name: &str, cause: Cause, request: EndRequest) -> Result<()> {
         self.ask(name, |reply| Command::EndRun {
             cause,
-            will_restart,
-            message,
+            request,
             reply,
         })
         .await
@@ -69,12 +64,9 @@ impl RestartHandler for Orders {
     async fn end_run(
         &self,
         service_name: &str,
-        will_restart: bool,
-        reason: &str,
+        request: EndRequest,
     ) -> std::result::Result<(), BoxError> {
-        Ok(self
-            .end_run(service_name, Cause::Probe, will_restart, reason.to_owned())
-            .await?)
+        Ok(self.end_run(service_name, Cause::Probe, request).await?)
     }
 }
 
@@ -85,12 +77,12 @@ impl LimitHandler for Orders {
         let Some(definition) = self.directory.definition(name) else {
             return;
         };
-        let will_restart = definition.monitor.restart.mode != RestartMode::Never;
-        let message = format!("limit exceeded: {violation}");
-        if let Err(error) = self
-            .end_run(name, Cause::Limit, will_restart, message)
-            .await
-        {
+        let request = EndRequest {
+            reason: format!("limit exceeded: {violation}"),
+            will_restart: definition.monitor.restart.mode != RestartMode::Never,
+            shutdown_timeout: None,
+        };
+        if let Err(error) = self.end_run(name, Cause::Limit, request).await {
             tracing::debug!(service = %name, %error, "not restarted for its limit");
         }
     }

@@ -22,7 +22,7 @@ use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use roskva::{
-    BoxError, Cause, ExitReport, HealthCheckStrategy, HealthEvent, HealthMonitor,
+    BoxError, Cause, EndRequest, ExitReport, HealthCheckStrategy, HealthEvent, HealthMonitor,
     HealthMonitorConfig, HealthStatus, MonitorOptions, MonitorPorts, RestartHandler,
 };
 use tokio::{net::TcpListener, runtime::Builder, sync::broadcast::error::RecvError};
@@ -104,7 +104,7 @@ impl RestartHandler for Told {
         Ok(self.0.send(Instant::now())?)
     }
 
-    async fn end_run(&self, _: &str, _: bool, _: &str) -> Result<(), BoxError> {
+    async fn end_run(&self, _: &str, _: EndRequest) -> Result<(), BoxError> {
         Ok(())
     }
 }

@@ -63,6 +63,7 @@ impl HealthMonitorConfig {
             failure_threshold: self.consecutive_failures_threshold,
             success_threshold: 1,
             start_period: Duration::ZERO,
+            shutdown_timeout: None,
         }
     }
 
@@ -116,6 +117,9 @@ pub struct CheckOptions {
     pub success_threshold: u32,
     /// Failures during this time after the start do not count. Default: 0.
     pub start_period: Duration,
+    /// How long the stop may take of a run that this check ends, instead of what holds for other stops; zero
+    /// kills at once. Default: none.
+    pub shutdown_timeout: Option<Duration>,
 }
 
 impl Default for CheckOptions {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gladsheim_types::Cause;
 
 use crate::{
-    ExitReport, RestartDecision,
+    EndRequest, ExitReport, RestartDecision,
     agenda::Job,
     core::{Book, Core},
     policy::{
@@ -41,11 +41,17 @@ impl Core {
             },
             now,
         );
-        let will_restart = matches!(next, Next::Restart { .. });
+        let request = EndRequest {
+            reason,
+            will_restart: matches!(next, Next::Restart { .. }),
+            shutdown_timeout: service
+                .slot(kind)
+                .and_then(|slot| slot.options.shutdown_timeout),
+        };
         let (name, run) = (Arc::clone(&service.name), service.run);
         self.arrange(book, &name, false);
         let core = Arc::clone(self);
-        let end = core.end_run(handler, name, run, will_restart, reason);
+        let end = core.end_run(handler, name, run, request);
         self.tasks.spawn_on(end, runtime);
     }
 

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use gladsheim_types::{Cause, HealthStatus, ServiceHealth};
 use tokio::sync::broadcast;
 
+use crate::{MonitorOptions, policy::restart};
+
 /// Updates of the health of one service (specification: Roskva, `HealthUpdateStream`).
 pub type HealthUpdateStream = broadcast::Receiver<ServiceHealth>;
 
@@ -52,6 +54,22 @@ pub enum CrashStage {
     Running,
     /// It had run so long that earlier restarts were forgiven ([`RestartPolicy::reset_after`](crate::RestartPolicy)).
     Stable,
+}
+
+impl CrashStage {
+    /// How far the run had come that ended as `report` says.
+    pub fn of(options: &MonitorOptions, report: &ExitReport) -> Self {
+        restart::stage(options, report)
+    }
+
+    /// The name on the wire, for example `startup`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Running => "running",
+            Self::Stable => "stable",
+        }
+    }
 }
 
 /// The end of a run, as whoever saw it reports it.

@@ -36,7 +36,7 @@ pub use crate::{
     },
     monitor::HealthMonitor,
     probe::{HealthProbe, ProbeOutcome},
-    restart::{MonitorPorts, ProcessLiveness, RestartHandler},
+    restart::{EndRequest, MonitorPorts, ProcessLiveness, RestartHandler},
     starvation::{MachinePressure, Starvation},
 };
 

@@ -1,6 +1,6 @@
 //! Ports: what the monitor needs from its owner.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -47,19 +47,24 @@ pub trait RestartHandler: Send + Sync + 'static {
 
     /// End the present run because a check failed for good; the owner then tells its end by
     /// [`report_exit`](crate::HealthMonitorApi::report_exit) with [`Cause::Probe`](gladsheim_types::Cause::Probe).
-    /// `will_restart` says whether, as things stand, the policy will restart it; `reason` is for a person.
     /// Checks rest meanwhile: it is asked once, unless the run is neither ended nor its checks suspended
     /// within a minute.
     ///
     /// # Errors
     ///
     /// If it is not ended; the monitor goes on checking, and asks again at the next failure.
-    async fn end_run(
-        &self,
-        service_name: &str,
-        will_restart: bool,
-        reason: &str,
-    ) -> Result<(), BoxError>;
+    async fn end_run(&self, service_name: &str, request: EndRequest) -> Result<(), BoxError>;
+}
+
+/// How a run is to be ended whose check has failed for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndRequest {
+    /// Which check, and what it said, for a person.
+    pub reason: String,
+    /// Whether, as things stand, the policy will restart it.
+    pub will_restart: bool,
+    /// How long the stop may take, if the check says so ([`CheckOptions`](crate::CheckOptions)).
+    pub shutdown_timeout: Option<Duration>,
 }
 
 /// Tells whether the process of a service lives: the process check asks it.

@@ -10,7 +10,7 @@ use gladsheim_types::{HealthCheckStrategy, ServiceHealth};
 use tokio::time;
 
 use crate::{
-    HealthMonitorError, HealthProbe, RestartHandler,
+    EndRequest, HealthMonitorError, HealthProbe, RestartHandler,
     agenda::Job,
     core::{Book, Core, find},
     herald::panic_text,
@@ -126,10 +126,9 @@ impl Core {
         handler: Arc<dyn RestartHandler>,
         name: Arc<str>,
         run: u64,
-        will_restart: bool,
-        reason: String,
+        request: EndRequest,
     ) {
-        let call = async { handler.end_run(&name, will_restart, &reason).await };
+        let call = async { handler.end_run(&name, request).await };
         let ended = async {
             match error_text(AssertUnwindSafe(call).catch_unwind().await) {
                 Some(error) => {

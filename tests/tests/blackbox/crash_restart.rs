@@ -156,3 +156,42 @@ fn every_run_is_told_once_when_it_begins_and_once_when_it_ends() {
     assert_eq!(count("service.restarting"), 2, "{events:#?}");
     assert_eq!(count("service.failed"), 1, "{events:#?}");
 }
+
+/// The stable one is ready only when it has run for as long as that takes.
+#[test]
+fn a_crash_says_how_far_the_run_had_come() {
+    for (options, arguments, stage, words) in [
+        (
+            "",
+            &["--code", "3"][..],
+            "startup",
+            "exit code 3 during start-up",
+        ),
+        (
+            "ready = \"delay:100ms\"\n",
+            &["--code", "3", "--on-user1"],
+            "stable",
+            "exit code 3 after stable running",
+        ),
+    ] {
+        let hall = TestDaemon::start(
+            &(crashing(arguments, "policy = \"never\", reset_after = \"100ms\"") + options),
+        );
+        if stage == "stable" {
+            hall.wait_for_state("loki", "running");
+            hall.cli(["signal", "loki", "SIGUSR1"]).expect_code(0);
+        }
+        let crashed = hall.wait_for_state("loki", "crashed");
+        assert_eq!(crashed["error_message"], words, "{crashed}");
+        let events = hall
+            .cli(["--format", "json", "events"])
+            .expect_code(0)
+            .json_lines();
+        let crash = events
+            .iter()
+            .find(|event| event["kind"] == "service.crashed");
+        assert_eq!(crash.unwrap()["stage"], stage, "{events:#?}");
+        let table = hall.cli(["status"]).expect_code(0);
+        assert!(table.stdout.contains(words), "{}", table.stdout);
+    }
+}

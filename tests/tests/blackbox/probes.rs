@@ -133,6 +133,26 @@ fn no_check_runs_between_a_failed_one_and_the_new_process() {
     }
 }
 
+/// kubelet e2e: a probe's own grace overrides that of the service, which is an hour.
+#[test]
+fn a_check_has_its_own_time_for_the_stop() {
+    let hall = TestDaemon::start(
+        &(service("thor", "svc-stubborn", &[])
+            + QUICK_RESTART
+            + "shutdown_timeout = \"1h\"\n"
+            + &format!(
+                "health = {{ {}, {OFTEN}, shutdown_timeout = \"100ms\" }}\n",
+                exec("liveness", "never")
+            )),
+    );
+    let status = hall.wait_for_status("thor", "restarted", |status| {
+        status["restart_count"].as_u64() >= Some(1)
+    });
+    assert_eq!(status["cause"], "probe", "{status}");
+    assert_eq!(status["signal"], 9, "it resisted: {status}");
+    hall.cli(["kill", "thor"]).expect_code(0);
+}
+
 /// Milliseconds since 1970 of an RFC 3339 time.
 fn unix_ms(at: &str) -> i64 {
     let output = std::process::Command::new("date")

@@ -1,6 +1,6 @@
 //! What a service's actor can be asked for.
 
-use roskva::{HealthStatusChange, ServiceHealth};
+use roskva::{EndRequest, HealthStatusChange, ServiceHealth};
 use skirnir::Cause;
 use std::{sync::Arc, time::Duration};
 
@@ -45,8 +45,7 @@ pub(crate) enum Command {
     /// End the present run, and let the restart policy decide what follows; answered at once.
     EndRun {
         cause: Cause,
-        will_restart: bool,
-        message: String,
+        request: EndRequest,
         reply: Reply,
     },
     /// Clear `failed` and the counted attempts.

@@ -2,11 +2,11 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use roskva::{ExitReport, RestartDecision};
+use roskva::{CrashStage, ExitReport, RestartDecision};
 use skirnir::{Cause, RunEnd, ServiceState, Transition};
 use thjalfi::{ProcessExit, ServiceLoaderError};
 
-use super::{Ending, Intent, Phase, Run, ServiceActor, Then};
+use super::{Ending, Intent, Phase, ServiceActor, Then};
 use crate::{GladsheimError, ServiceEvent};
 
 /// What the kernel's out-of-memory killer sends.
@@ -26,7 +26,17 @@ impl ServiceActor {
             | Phase::Running
             | Phase::Held(_) => None,
         };
-        let end = self.attribute(&exit, ending.as_ref());
+        let mut end = self.attribute(&exit, ending.as_ref());
+        let report = ExitReport {
+            exit_code: end.exit_code,
+            signal: end.signal,
+            cause: end.cause,
+            uptime: run.started.elapsed(),
+        };
+        let stage = CrashStage::of(&self.monitor_options(), &report);
+        if let (None, Some(message)) = (&ending, &mut end.error_message) {
+            message.push_str(stage_words(stage));
+        }
         let asked = ending
             .as_ref()
             .is_some_and(|ending| matches!(ending.intent, Intent::Stop(_)));
@@ -40,7 +50,7 @@ impl ServiceActor {
         });
         match ending {
             Some(ending) if asked => self.after_ending(&ending),
-            Some(_) | None => self.after_failure(&run, &end, success),
+            Some(_) | None => self.after_failure(report, stage, &end, success),
         }
     }
 
@@ -105,17 +115,16 @@ impl ServiceActor {
     }
 
     /// A run ended by itself, or because something was wrong with it.
-    fn after_failure(&mut self, run: &Run, end: &RunEnd, success: bool) {
+    fn after_failure(
+        &mut self,
+        report: ExitReport,
+        stage: CrashStage,
+        end: &RunEnd,
+        success: bool,
+    ) {
         let was_starting = self.state == ServiceState::Starting;
-        let decision = self.hall.servants.roskva.report_exit(
-            &self.name,
-            ExitReport {
-                exit_code: end.exit_code,
-                signal: end.signal,
-                cause: end.cause,
-                uptime: run.started.elapsed(),
-            },
-        );
+        let roskva = &self.hall.servants.roskva;
+        let decision = roskva.report_exit(&self.name, report);
         let cause = end.cause;
         let message = end.error_message.clone().unwrap_or_default();
         let failed = match decision {
@@ -135,6 +144,7 @@ impl ServiceActor {
                 ServiceEvent::Crashed {
                     cause,
                     message: message.clone(),
+                    stage,
                 },
             );
         }
@@ -202,5 +212,14 @@ impl ServiceActor {
                 );
             }
         }
+    }
+}
+
+/// What a crash's message says of how far the run had come.
+fn stage_words(stage: CrashStage) -> &'static str {
+    match stage {
+        CrashStage::Startup => " during start-up",
+        CrashStage::Running => "",
+        CrashStage::Stable => " after stable running",
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{future::Future, pin::Pin};
 
-use roskva::{HealthStatus, HealthStatusChange, MonitorOptions, RestartMode, ServiceHealth};
+use roskva::{
+    EndRequest, HealthStatus, HealthStatusChange, MonitorOptions, RestartMode, ServiceHealth,
+};
 use skirnir::Cause;
 use thjalfi::WatchdogAlarm;
 
@@ -84,8 +86,12 @@ impl ServiceActor {
         if self.phase != Phase::Running {
             return; // it is being ended already
         }
-        let will_restart = self.definition.monitor.restart.mode != RestartMode::Never;
-        self.end_by_policy(Cause::Watchdog, will_restart, format!("watchdog: {alarm}"));
+        let request = EndRequest {
+            reason: format!("watchdog: {alarm}"),
+            will_restart: self.definition.monitor.restart.mode != RestartMode::Never,
+            shutdown_timeout: None,
+        };
+        self.end_by_policy(Cause::Watchdog, request);
     }
 
     pub(super) fn on_maintenance(&mut self, on: bool, reply: Reply) {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use roskva::EndRequest;
 use skirnir::{Cause, ServiceState, Transition};
 use thjalfi::ServiceLoaderError;
 
@@ -77,23 +78,22 @@ impl ServiceActor {
     }
 
     /// A check or a limit ends the run, and the restart policy decides what follows.
-    pub(super) fn on_end_run(
-        &mut self,
-        cause: Cause,
-        will_restart: bool,
-        message: String,
-        reply: Reply,
-    ) {
+    pub(super) fn on_end_run(&mut self, cause: Cause, request: EndRequest, reply: Reply) {
         if self.phase != Phase::Running {
             // While it starts, the start-up timeout judges; while it ends, nothing is left to do.
             self.answer(reply, Err(GladsheimError::Overtaken(self.name.clone())));
             return;
         }
-        self.end_by_policy(cause, will_restart, message);
+        self.end_by_policy(cause, request);
         self.answer(reply, Ok(()));
     }
 
-    pub(super) fn end_by_policy(&mut self, cause: Cause, will_restart: bool, message: String) {
+    pub(super) fn end_by_policy(&mut self, cause: Cause, request: EndRequest) {
+        let EndRequest {
+            reason: message,
+            will_restart,
+            shutdown_timeout,
+        } = request;
         self.hall.servants.roskva.suspend_checks(&self.name);
         self.set_ready(false, None);
         if will_restart {
@@ -116,7 +116,7 @@ impl ServiceActor {
             intent,
             then: Then::Rest,
             kill: false,
-            timeout: None,
+            timeout: shutdown_timeout,
         });
     }
 

@@ -221,6 +221,7 @@ impl Changes {
             failure_threshold,
             success_threshold,
             start_period,
+            shutdown_timeout,
         } = new;
         let key = |key| format!("{section}.{key}");
         self.field(Live, section, &old.strategy, strategy);
@@ -238,6 +239,12 @@ impl Changes {
             success_threshold,
         );
         self.field(Live, key("start_period"), &old.start_period, start_period);
+        self.field(
+            Live,
+            key("shutdown_timeout"),
+            &old.shutdown_timeout,
+            shutdown_timeout,
+        );
     }
 
     fn restart(&mut self, old: &RestartPolicy, new: &RestartPolicy) {

@@ -25,7 +25,7 @@ fn edited(edit: Edit) -> Plan {
 }
 
 /// What each field leads to: key, effect, and how it reads.
-const FIELDS: [(Effect, &str, Edit); 52] = [
+const FIELDS: [(Effect, &str, Edit); 53] = [
     (
         Effect::Restart,
         r#"path: "/bin/true" -> "/bin/false""#,
@@ -158,6 +158,9 @@ const FIELDS: [(Effect, &str, Edit); 52] = [
     }),
     (Effect::Live, "health.start_period: 0ns -> 60s", |s| {
         s.monitor.liveness.start_period = MINUTE;
+    }),
+    (Effect::Live, "health.shutdown_timeout: none -> 60s", |s| {
+        s.monitor.liveness.shutdown_timeout = Some(MINUTE);
     }),
     (Effect::Live, "readiness: none -> Process", |s| {
         s.monitor.readiness = Some(CheckOptions::default());

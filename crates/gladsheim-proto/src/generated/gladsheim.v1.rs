@@ -392,6 +392,9 @@ pub struct Event {
     /// With `hall.gap`: events that are not held any more.
     #[prost(uint64, optional, tag = "18")]
     pub missed: ::core::option::Option<u64>,
+    /// With `service.crashed`, how far the run had come: startup running stable.
+    #[prost(string, optional, tag = "19")]
+    pub stage: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchHealthRequest {

@@ -28,6 +28,12 @@ pub(super) fn read(
         .or(common.health_check_timeout);
     let strategy = strategy(&mut table, &name, folder, timeout);
     let common = common.check_options(strategy);
+    let shutdown_timeout = table.field("shutdown_timeout").duration().then(|time| {
+        let ends_runs = !name.ends_with(".readiness]");
+        ends_runs
+            .then_some(time)
+            .ok_or_else(|| "goes with health and startup: readiness ends no run".to_owned())
+    });
     Some(CheckOptions {
         interval: table
             .field("interval")
@@ -46,6 +52,7 @@ pub(super) fn read(
             .field("start_period")
             .duration()
             .or(common.start_period),
+        shutdown_timeout: shutdown_timeout.optional(),
         strategy: common.strategy,
     })
 }

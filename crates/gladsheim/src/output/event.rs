@@ -49,6 +49,8 @@ struct Details<'a> {
     battery_percent: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     missed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<&'a str>,
 }
 
 impl<'a> From<&'a Event> for EventDocument<'a> {
@@ -73,6 +75,7 @@ impl<'a> From<&'a Event> for EventDocument<'a> {
                 cpu_percent: event.cpu_percent,
                 battery_percent: event.battery_percent,
                 missed: event.missed,
+                stage: event.stage.as_deref(),
             },
         }
     }

@@ -6,8 +6,9 @@ use std::{
 };
 
 use roskva::{
-    Cause, CrashStage, ExitReport, HealthEvent, HealthMonitor, HealthMonitorConfig, HealthStatus,
-    MonitorOptions, MonitorPorts, RestartDecision, RestartMode, RestartPolicy,
+    Cause, CheckOptions, CrashStage, EndRequest, ExitReport, HealthEvent, HealthMonitor,
+    HealthMonitorConfig, HealthStatus, MonitorOptions, MonitorPorts, RestartDecision, RestartMode,
+    RestartPolicy,
 };
 use tokio::time::Instant;
 
@@ -18,10 +19,14 @@ async fn failed_liveness_ends_the_run_once_and_checks_rest_until_the_next() {
     let mut hall = Hall::new();
     hall.probe.script("a:1", &[Act::Fail]);
     hall.start("thor", liveness("a")).await;
-    let reason = "liveness check: not fine".to_owned();
+    let request = EndRequest {
+        reason: "liveness check: not fine".to_owned(),
+        will_restart: true,
+        shutdown_timeout: None,
+    };
     assert_eq!(
         hall.call().await,
-        Some(Call::EndRun("thor".to_owned(), true, reason))
+        Some(Call::EndRun("thor".to_owned(), request))
     );
     assert_eq!(hall.status("thor"), HealthStatus::Unhealthy);
     hall.monitor.suspend_checks("thor");
@@ -73,6 +78,40 @@ async fn crash_is_told_with_its_attempt_and_how_far_the_run_had_come() {
             "{uptime} s"
         );
     }
+}
+
+/// kubelet: `terminationGracePeriodSeconds` of a probe.
+#[tokio::test(start_paused = true)]
+async fn check_that_ends_a_run_says_how_long_the_stop_may_take() {
+    let mut hall = Hall::new();
+    hall.probe.script("a:1", &[Act::Pass]);
+    hall.probe.script("b:1", &[Act::Fail]);
+    let timeout = |seconds| Some(Duration::from_secs(seconds));
+    let mut options = liveness("a");
+    options.liveness.shutdown_timeout = timeout(5);
+    options.startup = Some(CheckOptions {
+        shutdown_timeout: timeout(7),
+        ..check("b")
+    });
+    hall.start("thor", options.clone()).await;
+    options.startup = None;
+    options.liveness.strategy = tcp("b");
+    hall.start("loki", options).await;
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        match hall.call().await {
+            Some(Call::EndRun(name, request)) => asked.push((name, request.shutdown_timeout)),
+            other => panic!("{other:?}"),
+        }
+    }
+    asked.sort();
+    assert_eq!(
+        asked,
+        [
+            ("loki".to_owned(), timeout(5)),
+            ("thor".to_owned(), timeout(7))
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,7 +265,16 @@ async fn policy_never_ends_an_unhealthy_run_without_a_restart() {
     let mut options = liveness("a");
     options.restart.mode = RestartMode::Never;
     hall.start("thor", options).await;
-    assert!(matches!(hall.call().await, Some(Call::EndRun(_, false, _))));
+    assert!(matches!(
+        hall.call().await,
+        Some(Call::EndRun(
+            _,
+            EndRequest {
+                will_restart: false,
+                ..
+            }
+        ))
+    ));
     let decision = hall.monitor.report_exit("thor", exit(Cause::Probe, None));
     assert_eq!(decision, RestartDecision::Never);
     assert_eq!(hall.call().await, None);

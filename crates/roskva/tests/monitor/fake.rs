@@ -11,9 +11,9 @@ use std::{
 
 use async_trait::async_trait;
 use roskva::{
-    BoxError, Cause, CheckOptions, ExitReport, HealthCheckStrategy, HealthEvent, HealthMonitor,
-    HealthMonitorConfig, HealthProbe, HealthStatus, MachinePressure, MonitorOptions, MonitorPorts,
-    ProbeOutcome, ProcessLiveness, RestartDecision, RestartHandler, Starvation,
+    BoxError, Cause, CheckOptions, EndRequest, ExitReport, HealthCheckStrategy, HealthEvent,
+    HealthMonitor, HealthMonitorConfig, HealthProbe, HealthStatus, MachinePressure, MonitorOptions,
+    MonitorPorts, ProbeOutcome, ProcessLiveness, RestartDecision, RestartHandler, Starvation,
 };
 use tokio::{
     sync::{broadcast, mpsc},
@@ -104,7 +104,7 @@ impl HealthProbe for FakeProbe {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Call {
     Restart(String, u32),
-    EndRun(String, bool, String),
+    EndRun(String, EndRequest),
 }
 
 pub(crate) struct FakeOwner {
@@ -135,9 +135,8 @@ impl RestartHandler for FakeOwner {
             .await
     }
 
-    async fn end_run(&self, name: &str, will_restart: bool, why: &str) -> Result<(), BoxError> {
-        self.told(Call::EndRun(name.to_owned(), will_restart, why.to_owned()))
-            .await
+    async fn end_run(&self, name: &str, request: EndRequest) -> Result<(), BoxError> {
+        self.told(Call::EndRun(name.to_owned(), request)).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use roskva::{HealthEvent, HealthMonitorConfig, HealthStatus};
+use roskva::{EndRequest, HealthEvent, HealthMonitorConfig, HealthStatus};
 use tokio::time::Instant;
 
 use crate::fake::{Act, Call, Hall, INTERVAL, ROUND, liveness, restart_of};
@@ -44,7 +44,7 @@ async fn failure_under_starvation_is_told_but_ends_the_run_only_at_the_bound() {
         "{}",
         health.message
     );
-    let Some(Call::EndRun(name, true, reason)) = hall.call().await else {
+    let Some(Call::EndRun(name, EndRequest { reason, .. })) = hall.call().await else {
         panic!("is ended in the end");
     };
     assert_eq!(name, "thor");

@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use roskva::{CheckOptions, HealthEvent, HealthStatus, MonitorOptions};
+use roskva::{CheckOptions, EndRequest, HealthEvent, HealthStatus, MonitorOptions};
 use tokio::time::Instant;
 
 use crate::fake::{Act, Call, Hall, INTERVAL, ROUND, check, liveness};
@@ -55,7 +55,7 @@ async fn failures_in_the_start_period_do_not_count() {
     options.liveness.start_period = Duration::from_secs(60);
     let begin = Instant::now();
     hall.start("thor", options).await;
-    let Some(Call::EndRun(_, true, reason)) = hall.call().await else {
+    let Some(Call::EndRun(_, EndRequest { reason, .. })) = hall.call().await else {
         panic!("is ended");
     };
     assert_eq!(reason, "liveness check: not fine");
@@ -122,7 +122,7 @@ async fn liveness_and_readiness_wait_for_the_startup_check() {
     assert!(hall.probe.calls("a:1").is_empty() && hall.probe.calls("ready:1").is_empty());
     hall.checked().await;
     assert_eq!(hall.monitor.is_ready("thor"), Some(false));
-    let Some(Call::EndRun(_, _, reason)) = hall.call().await else {
+    let Some(Call::EndRun(_, EndRequest { reason, .. })) = hall.call().await else {
         panic!("then it bites");
     };
     assert!(reason.starts_with("liveness"), "{reason}");
@@ -138,7 +138,7 @@ async fn failing_startup_ends_the_run_though_liveness_would_pass() {
     let mut options = liveness("a");
     options.startup = Some(check("up"));
     hall.start("thor", options).await;
-    let Some(Call::EndRun(_, true, reason)) = hall.call().await else {
+    let Some(Call::EndRun(_, EndRequest { reason, .. })) = hall.call().await else {
         panic!("is ended");
     };
     assert!(reason.starts_with("startup"), "{reason}");

@@ -54,8 +54,13 @@ fn service_event(event: &ServiceEvent, message: &mut v1::Event) {
         ServiceEvent::Crashed {
             cause,
             message: text,
+            stage,
+        } => {
+            attribute(*cause);
+            message.message.clone_from(text);
+            message.stage = Some(stage.as_str().to_owned());
         }
-        | ServiceEvent::Failed {
+        ServiceEvent::Failed {
             cause,
             message: text,
         } => {

@@ -121,6 +121,7 @@ fn every_key_of_the_contract_is_understood() {
                     url: "http://127.0.0.1:8081/health".to_owned(),
                     timeout: Duration::from_secs(5),
                 },
+                shutdown_timeout: Some(Duration::from_secs(2)),
                 ..CheckOptions::default()
             },
             readiness: Some(CheckOptions {
@@ -220,6 +221,7 @@ fn the_health_section_gives_services_their_defaults() {
             failure_threshold: 9,
             success_threshold: 1,
             start_period: Duration::ZERO,
+            shutdown_timeout: None,
         }
     );
     assert_eq!(
