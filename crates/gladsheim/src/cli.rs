@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::builder::NonEmptyStringValueParser as ServiceName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::demo::DemoArgs;
+use crate::{demo::DemoArgs, import::Kind};
 
 use self::value::{duration, pair, percent, size};
 
@@ -69,6 +69,10 @@ pub(crate) enum Command {
     Ask(Ask),
     /// Validate the hall file
     Check,
+    /// Write a first hall file, from flags, from answers, or empty with an example
+    Init(Init),
+    /// Write a hall file from a Procfile, a supervisord.conf, a process-compose.yaml or unit files
+    Import(Import),
     /// Print the version
     Version,
     /// Play a part of the demo hall
@@ -134,7 +138,7 @@ pub(crate) struct Name {
 /// Some services, or all.
 #[derive(Debug, Args)]
 pub(crate) struct Names {
-    /// The services; all if none is named
+    /// The services, or patterns like 'web-*'; all if none is named
     #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) names: Vec<String>,
 }
@@ -143,7 +147,7 @@ pub(crate) struct Names {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Selection {
-    /// The services
+    /// The services, or patterns like 'web-*'
     #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) names: Vec<String>,
     /// All services
@@ -160,6 +164,65 @@ pub(crate) struct Up {
     /// Leave the daemon in the background and return when everything is up
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The service's name [default: the program's]
+    #[arg(long, value_name = "NAME", value_parser = ServiceName::new(), requires = "command")]
+    pub(crate) name: Option<String>,
+    /// Add to its environment
+    #[arg(long, value_name = "K=V", value_parser = pair, requires = "command")]
+    pub(crate) env: Vec<(String, String)>,
+    /// Check it here, and wait for that at its start: a URL, or HOST:PORT to connect to
+    #[arg(long, value_name = "TARGET", requires = "command")]
+    pub(crate) health: Option<String>,
+    /// When it is started again
+    #[arg(long, value_enum, value_name = "POLICY", requires = "command")]
+    pub(crate) restart: Option<Policy>,
+    /// Print the file instead of writing it
+    #[arg(long)]
+    pub(crate) stdout: bool,
+    /// The program and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+/// When a service is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Policy {
+    /// After every end.
+    Always,
+    /// After a failure.
+    OnFailure,
+    /// Not: it is a job.
+    Never,
+}
+
+impl Policy {
+    /// The word in a hall file.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::OnFailure => "on-failure",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// `import`
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The files; several go into one hall
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What they are [default: what each looks like]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) from: Option<Kind>,
+    /// Print the hall file instead of writing it
+    #[arg(long)]
+    pub(crate) stdout: bool,
 }
 
 /// `daemon`
@@ -202,7 +265,7 @@ pub(crate) struct Stop {
 /// `signal`
 #[derive(Debug, Args)]
 pub(crate) struct Signal {
-    /// The service
+    /// The service, or a pattern like 'web-*'
     #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) name: String,
     /// A name like SIGHUP or HUP, or a number
@@ -213,7 +276,7 @@ pub(crate) struct Signal {
 /// `maintenance`
 #[derive(Debug, Args)]
 pub(crate) struct Maintenance {
-    /// The service
+    /// The service, or a pattern like 'web-*'
     #[arg(value_name = "NAME", value_parser = ServiceName::new())]
     pub(crate) name: String,
     /// Without checks (on), or with them again (off)

@@ -2,10 +2,12 @@
 //!
 //! The daemon words its refusals, way out included; only what happens on this side is worded here.
 
+mod author;
 mod check;
 mod connect;
 mod error;
 mod lifecycle;
+mod pattern;
 mod query;
 mod reload;
 mod shutdown;
@@ -16,6 +18,7 @@ mod wait;
 use std::process::ExitCode;
 
 pub(crate) use self::{
+    author::{import, init},
     check::{check, warn_of},
     connect::load_hall,
     error::CliError,

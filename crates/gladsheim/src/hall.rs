@@ -30,6 +30,7 @@ pub use self::{
     environment::Environment,
     inspect::check_environment,
 };
+pub(crate) use self::{discover::FILE_NAME, name::LONGEST_NAME, privilege::is_capability};
 use self::{
     reader::Table,
     report::Report,

@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod daemon;
 mod demo;
+mod import;
 mod output;
 
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ fn run(cli: Cli, output: Output) -> Result<ExitCode, CliError> {
         Command::Daemon(args) => daemon(&args, &global),
         Command::Ask(ask) => runtime()?.block_on(client::ask(ask, &global, output)),
         Command::Check => client::check(&global, output),
+        Command::Init(args) => client::init(args, &global, output),
+        Command::Import(args) => client::import(args, &global, output),
         Command::Demo(args) => Ok(demo::run(&args)),
         Command::Version => {
             output.version()?;

@@ -10,6 +10,7 @@ mod bad_input;
 mod battery;
 mod cli;
 mod crash_restart;
+mod first_steps;
 mod group;
 mod grpc;
 mod grpc_health;

@@ -54,7 +54,7 @@ pub(crate) fn warn_of(diagnostics: &[Diagnostic]) {
     }
 }
 
-fn count(number: usize, noun: &str) -> String {
+pub(super) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

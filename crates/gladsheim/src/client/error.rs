@@ -9,6 +9,7 @@ use crate::{
     cli::Condition,
     daemon::DaemonError,
     hall::{HallError, NoHall},
+    import::ImportError,
 };
 
 /// A command failed.
@@ -20,6 +21,12 @@ pub(crate) enum CliError {
     /// There is no hall file.
     #[error("{0}")]
     NoHall(NoHall),
+    /// What was to be imported cannot be read.
+    #[error("{0}")]
+    Import(ImportError),
+    /// A hall file that is there already is not overwritten, and some cannot be written.
+    #[error("cannot write {}", path.display())]
+    NotWritten { path: PathBuf, source: io::Error },
     /// The hall file that was named is not there.
     #[error("cannot read the hall file {}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
@@ -49,6 +56,15 @@ pub(crate) enum CliError {
         reason: String,
         message: String,
     },
+    /// A name with `*`, `?` or `[` in it, which is no pattern.
+    #[error("{pattern:?} is no pattern: {message}")]
+    Pattern {
+        pattern: String,
+        message: &'static str,
+    },
+    /// A pattern that stands for nothing.
+    #[error("no service matches {pattern:?}")]
+    NoMatch { pattern: String },
     /// The connection broke in the middle.
     #[error("the daemon went away: {}", innermost(.0))]
     Gone(Box<Status>),
@@ -137,7 +153,13 @@ impl CliError {
 
     fn code(&self) -> u8 {
         match self {
-            Self::HallFile(_) | Self::NoHall(_) | Self::Unreadable { .. } => 2,
+            Self::HallFile(_)
+            | Self::NoHall(_)
+            | Self::Unreadable { .. }
+            | Self::Import(_)
+            | Self::NotWritten { .. }
+            | Self::Pattern { .. } => 2,
+            Self::NoMatch { .. } => 4,
             Self::NoDaemon { .. } | Self::OtherHall { .. } | Self::Gone(_) => 3,
             Self::SocketRefused { .. } => 6,
             Self::WaitTimedOut { .. } => 5,
@@ -165,6 +187,8 @@ impl CliError {
         match self {
             Self::HallFile(_) | Self::Unreadable { .. } => reason::HALL_FILE,
             Self::NoHall(_) => "no_hall",
+            Self::Import(_) | Self::NotWritten { .. } | Self::Pattern { .. } => "usage",
+            Self::NoMatch { .. } => reason::NOT_FOUND,
             Self::NoDaemon { .. } => "no_daemon",
             Self::SocketRefused { .. } => reason::ACCESS_DENIED,
             Self::OtherHall { .. } => "other_hall",
@@ -199,6 +223,12 @@ impl CliError {
             Self::NoDaemon { .. } => Some("`gladsheim up` or `gladsheim daemon` starts one"),
             Self::SocketRefused { .. } => Some("`[access]` in its hall file says who may"),
             Self::DaemonLog { .. } => Some("name another folder with `state_dir` in the hall file"),
+            Self::NoMatch { .. } => Some(
+                "`gladsheim status` lists all; quote a pattern, so that the shell leaves it alone",
+            ),
+            Self::NotWritten { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Some("name another file with --hall, or print it with --stdout")
+            }
             Self::OtherHall { .. } => Some("name the right hall with --hall, or only --socket"),
             _ => None,
         }
@@ -207,6 +237,12 @@ impl CliError {
     /// Whether the reader of our output has had enough, which is no failure of ours.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl From<ImportError> for CliError {
+    fn from(error: ImportError) -> Self {
+        Self::Import(error)
     }
 }
 

@@ -81,7 +81,8 @@ pub(super) async fn start(session: &Session, args: Start) -> Result<ExitCode, Cl
     if args.selection.all {
         return start_all(session).await;
     }
-    each(session, &args.selection.names, async |service_name| {
+    let names = session.named(args.selection.names).await?;
+    each(session, &names, async |service_name| {
         let request = StartServiceRequest {
             service_name,
             env_vars: args.env.iter().cloned().collect(),
@@ -185,16 +186,16 @@ pub(super) async fn kill(session: &Session, args: Selection) -> Result<ExitCode,
 /// `signal`
 pub(super) async fn signal(session: &Session, args: Signal) -> Result<ExitCode, CliError> {
     let Signal { name, signal } = args;
-    let request = SignalServiceRequest {
-        service_name: name.clone(),
-        signal,
-    };
-    session
-        .client
-        .signal_service(request)
-        .await
-        .map_err(about(&name))?;
-    Ok(ExitCode::SUCCESS)
+    let names = session.named(vec![name]).await?;
+    for_each(session, names, async |service_name| {
+        let signal = signal.clone();
+        let request = SignalServiceRequest {
+            service_name,
+            signal,
+        };
+        session.client.signal_service(request).await.map(drop)
+    })
+    .await
 }
 
 /// `load`
@@ -225,8 +226,17 @@ async fn for_each_or_all(
     let names = if args.names.is_empty() {
         vec![String::new()]
     } else {
-        args.names
+        session.named(args.names).await?
     };
+    for_each(session, names, ask).await
+}
+
+/// Asks for each of the services, also after one has failed.
+async fn for_each(
+    session: &Session,
+    names: Vec<String>,
+    ask: impl AsyncFn(String) -> Result<(), Status>,
+) -> Result<ExitCode, CliError> {
     let mut exit_code = None;
     for name in names {
         if let Err(status) = ask(name.clone()).await {
@@ -244,22 +254,18 @@ pub(super) async fn maintenance(
     args: Maintenance,
 ) -> Result<ExitCode, CliError> {
     let on = args.switch == Switch::On;
-    let request = SetMaintenanceRequest {
-        service_name: args.name.clone(),
-        on,
-    };
-    session
-        .client
-        .set_maintenance(request)
-        .await
-        .map_err(about(&args.name))?;
-    Ok(ExitCode::SUCCESS)
+    let names = session.named(vec![args.name]).await?;
+    for_each(session, names, async |service_name| {
+        let request = SetMaintenanceRequest { service_name, on };
+        session.client.set_maintenance(request).await.map(drop)
+    })
+    .await
 }
 
 /// The named services; with `--all`, those that have something to stop.
 async fn select(session: &Session, selection: Selection) -> Result<Vec<String>, CliError> {
     if !selection.all {
-        return Ok(selection.names);
+        return session.named(selection.names).await;
     }
     names(session, |status| {
         !matches!(&*status.state, "stopped" | "failed" | "unknown")

@@ -63,7 +63,7 @@ async fn services(
             .services);
     }
     let mut services = Vec::new();
-    for name in names {
+    for name in &session.named(names.to_vec()).await? {
         let request = GetServiceStatusRequest {
             service_name: name.clone(),
         };
@@ -132,7 +132,7 @@ pub(super) async fn usage(session: &Session, args: Names) -> Result<ExitCode, Cl
         .get_system_usage(GetSystemUsageRequest {})
         .await;
     let system = system.map_err(refused)?;
-    let mut names = args.names;
+    let mut names = session.named(args.names).await?;
     let all = names.is_empty();
     if all {
         let list = session

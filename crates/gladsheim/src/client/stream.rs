@@ -21,7 +21,7 @@ pub(super) async fn logs(session: &Session, args: Logs) -> Result<ExitCode, CliE
     let names = if args.names.names.is_empty() {
         vec![String::new()]
     } else {
-        args.names.names
+        session.named(args.names.names).await?
     };
     let mut printer = LogPrinter {
         session,

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::Environment;
 
 /// Name of a hall file.
-const FILE_NAME: &str = "gladsheim.toml";
+pub(crate) const FILE_NAME: &str = "gladsheim.toml";
 
 /// No hall file was named, and none lies where they are looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -1,15 +1,18 @@
 //! Names: which are allowed, and which one was probably meant.
 
+/// Most bytes that a name may have.
+pub(crate) const LONGEST_NAME: usize = 64;
+
 /// Checks the name of a service or group: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`.
 pub(super) fn check(name: &str) -> Result<(), String> {
     let first_fits = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     let rest_fits = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    if name.len() > 64 {
+    if name.len() > LONGEST_NAME {
         let start: String = name.chars().take(16).collect();
         Err(format!(
-            "the name `{start}…` has {} bytes; at most 64 are allowed",
+            "the name `{start}…` has {} bytes; at most {LONGEST_NAME} are allowed",
             name.len()
         ))
     } else if first_fits && rest_fits {

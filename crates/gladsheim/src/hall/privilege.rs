@@ -67,10 +67,15 @@ const CAPABILITIES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// Whether `CAP_NET_BIND_SERVICE`, say, is a capability.
+pub(crate) fn is_capability(text: &str) -> bool {
+    let short = text.strip_prefix("CAP_").unwrap_or_default();
+    CAPABILITIES.contains(&short)
+}
+
 /// Reads `CAP_NET_BIND_SERVICE`.
 pub(super) fn capability(text: &str) -> Result<String, String> {
-    let short = text.strip_prefix("CAP_").unwrap_or_default();
-    if CAPABILITIES.contains(&short) {
+    if is_capability(text) {
         return Ok(text.to_owned());
     }
     let meant = text.to_ascii_uppercase();
