@@ -54,7 +54,7 @@ impl Output {
 ///
 /// When it does not end within the deadline of [`wait_until`]; it is killed then.
 #[track_caller]
-pub(crate) fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     // Files and no pipes: a service that has inherited one must not hold up the test.
     let (mut stdout, mut stderr) = (anonymous_file(), anonymous_file());
     let mut child = command

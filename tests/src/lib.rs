@@ -10,7 +10,7 @@
 )]
 
 pub use crate::{
-    cli::Output,
+    cli::{Output, run},
     daemon::{TestDaemon, bin, service},
     port::free_port,
     process::Process,

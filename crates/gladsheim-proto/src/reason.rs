@@ -25,6 +25,9 @@ pub const OVERTAKEN: &str = "overtaken";
 pub const UNAUTHORIZED: &str = "unauthorized";
 /// The caller may not do this. PERMISSION_DENIED.
 pub const ACCESS_DENIED: &str = "access_denied";
+/// The call's own deadline has passed, or its request was not complete in time. What the call had begun goes on.
+/// DEADLINE_EXCEEDED.
+pub const DEADLINE_EXCEEDED: &str = "deadline_exceeded";
 /// It was not ready in time. DEADLINE_EXCEEDED.
 pub const STARTUP_TIMEOUT: &str = "startup_timeout";
 /// It did not stop in time, and still runs. DEADLINE_EXCEEDED.

@@ -25,9 +25,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    notify::Notifier, reload::Reloader, signal::Signals, socket::ControlSocket, state::StateFolder,
+    access::AccessControl,
+    notify::Notifier,
+    reload::{Door, Reloader},
+    signal::Signals,
+    socket::{Audience, ControlSocket},
+    state::StateFolder,
 };
-use crate::hall::Hall;
+use crate::hall::{Hall, HallError};
 
 mod access;
 mod convert;
@@ -35,6 +40,7 @@ mod error;
 mod grpc;
 mod health;
 mod notify;
+mod peer;
 mod record;
 mod reload;
 mod server;
@@ -71,6 +77,9 @@ pub(crate) enum DaemonError {
     State(#[from] state::StateError),
     #[error(transparent)]
     Socket(#[from] socket::SocketError),
+    /// `[access]` names somebody who is not there: the diagnostics, a line each.
+    #[error("{0}")]
+    Access(HallError),
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
@@ -102,6 +111,7 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
         tasks.spawn(stopped.clone().run_until_cancelled_owned(run));
     }
 
+    let grants = hall.grants().map_err(DaemonError::Access)?;
     // Nobody holds a folder that is not there: where the socket cannot be had, none is left behind.
     if !hall.state_dir.exists() {
         socket::ensure_free(&hall.socket).await?;
@@ -110,12 +120,18 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     if let Err(error) = raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    let ControlSocket { listener, file } = ControlSocket::bind(&hall.socket).await?;
+    let audience = Audience::of(&grants);
+    let ControlSocket { listener, file } = ControlSocket::bind(&hall.socket, audience).await?;
+    let access = Arc::new(AccessControl::new(grants));
     let daemon_keys = hall.daemon_keys();
     let gladsheim = Gladsheim::new(hall.config);
     gladsheim.start().await?;
     tasks.spawn(record::run(gladsheim.events_since(0), stopped.clone()));
-    let reloader = Reloader::new(gladsheim.clone(), hall.file.clone(), daemon_keys);
+    let door = Door {
+        access: Arc::clone(&access),
+        socket: file.place(),
+    };
+    let reloader = Reloader::new(gladsheim.clone(), hall.file.clone(), daemon_keys, door);
     if hall.on_file_change {
         let watch = watch::run(hall.file.clone(), Arc::clone(&reload));
         tasks.spawn(stopped.clone().run_until_cancelled_owned(watch));
@@ -128,9 +144,11 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
             hall: gladsheim.clone(),
             daemon: description(&hall.file, &hall.state_dir, &gladsheim),
             reloader,
+            tasks: tasks.clone(),
             stop: stop.clone(),
             stopped: stopped.clone(),
         },
+        access,
     ));
     let services = gladsheim.service_names().len();
     tracing::info!(socket = %hall.socket.display(), services, "the hall is open");

@@ -24,7 +24,7 @@ use toml::{
 };
 
 pub use self::{
-    access::{Access, Principal},
+    access::{Access, Grantee, Grants, Principal, Role},
     diagnostic::{Diagnostic, HallError, Position, Severity},
     discover::{NoHall, discover},
     environment::Environment,

@@ -78,8 +78,6 @@ fn daemon(args: &cli::Daemon, global: &cli::Global) -> Result<ExitCode, CliError
         handle_signals: true,
         ..daemon::DaemonOptions::default()
     };
-    runtime()?
-        .block_on(daemon::run(hall, options))
-        .map_err(CliError::Daemon)?;
+    runtime()?.block_on(daemon::run(hall, options))?;
     Ok(ExitCode::SUCCESS)
 }

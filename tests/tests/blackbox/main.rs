@@ -5,6 +5,7 @@
     reason = "what helps a test may fail as a test does"
 )]
 
+mod access;
 mod adoption;
 mod bad_input;
 mod battery;

@@ -22,6 +22,7 @@ struct CheckDocument<'a> {
 /// `check`
 pub(crate) fn check(global: &Global, output: Output) -> Result<ExitCode, CliError> {
     let hall = load_hall(global)?;
+    hall.grants().map_err(CliError::HallFile)?;
     let mut warnings = hall.warnings.clone();
     warnings.extend(check_environment(&hall, &Environment::of_process()));
     warn_of(&warnings);

@@ -246,6 +246,15 @@ impl From<ImportError> for CliError {
     }
 }
 
+impl From<DaemonError> for CliError {
+    fn from(error: DaemonError) -> Self {
+        match error {
+            DaemonError::Access(diagnostics) => Self::HallFile(diagnostics),
+            error => Self::Daemon(error),
+        }
+    }
+}
+
 impl From<ConnectError> for CliError {
     fn from(error: ConnectError) -> Self {
         let ConnectError { socket, source, .. } = error;

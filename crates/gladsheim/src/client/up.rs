@@ -84,9 +84,7 @@ fn run_here(hall: Hall, runtime: &Runtime, window: Window) -> Result<ExitCode, C
             })
         });
     let looking = looking.map_err(CliError::Runtime)?;
-    runtime
-        .block_on(daemon::run(hall, options))
-        .map_err(CliError::Daemon)?;
+    runtime.block_on(daemon::run(hall, options))?;
     match looking.join() {
         Ok(shown) => shown,
         Err(panic) => std::panic::resume_unwind(panic),

@@ -12,6 +12,11 @@ pub(super) fn invalid(message: impl Into<String>) -> Status {
     reason::status(Code::InvalidArgument, reason::INVALID_ARGUMENT, message)
 }
 
+/// What should not happen.
+pub(super) fn internal(message: impl Into<String>) -> Status {
+    reason::status(Code::Internal, reason::INTERNAL, message)
+}
+
 /// The hall's error as a status.
 pub(super) fn status(error: GladsheimError) -> Status {
     let (code, reason) = match &error {

@@ -10,12 +10,12 @@ use gladsheim_core::{
 };
 use gladsheim_proto::v1::{gladsheim_service_server::GladsheimService, *};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     convert,
-    error::{invalid, status},
+    error::{internal, invalid, status},
     reload::Reloader,
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Service {
     /// What `GetDaemon` answers.
     pub(super) daemon: Daemon,
     pub(super) reloader: Reloader,
+    /// Where commands go on whose caller does not wait any more.
+    pub(super) tasks: TaskTracker,
     /// Cancelled by a call of `Shutdown`.
     pub(super) stop: CancellationToken,
     /// Cancelled once all services are stopped: streams end, and `Shutdown` is answered.
@@ -63,12 +65,13 @@ impl GladsheimService for Service {
         &self,
         request: Request<StopServiceRequest>,
     ) -> Answer<StopServiceResponse> {
-        let request = request.into_inner();
-        let stopped = self
-            .hall
-            .stop_service(&request.service_name, convert::stop_options(&request))
-            .await
-            .map_err(status)?;
+        let (hall, request) = (self.hall.clone(), request.into_inner());
+        // With `force` it is the stop of several, none of which should be left out for a caller who went away.
+        let stop = async move {
+            let options = convert::stop_options(&request);
+            hall.stop_service(&request.service_name, options).await
+        };
+        let stopped = self.to_its_end(stop).await?.map_err(status)?;
         answer(StopServiceResponse {
             status: Some(convert::status(stopped)),
         })
@@ -327,7 +330,9 @@ impl GladsheimService for Service {
         let plan = if request.into_inner().dry_run {
             self.reloader.plan().await
         } else {
-            self.reloader.reload().await
+            let reloader = self.reloader.clone();
+            let reload = async move { reloader.reload().await };
+            self.to_its_end(reload).await?
         };
         answer(plan?)
     }
@@ -349,6 +354,16 @@ impl GladsheimService for Service {
 }
 
 impl Service {
+    /// Carries out a command, also when the caller goes away or its deadline passes.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        command: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Status> {
+        let done = self.tasks.spawn(command).await;
+        // It is never aborted, so it can only have panicked.
+        done.map_err(|error| internal(error.to_string()))
+    }
+
     fn named_or_all(&self, name: String) -> Vec<String> {
         if name.is_empty() {
             self.hall.service_names()

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use gladsheim_core::Gladsheim;
@@ -10,24 +11,56 @@ use gladsheim_proto::{reason, v1::ReloadResponse};
 use tokio::{
     sync::{Mutex, Notify},
     task::spawn_blocking,
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 use tonic::{Code, Status};
 
-use super::{convert, error::status};
-use crate::hall::{Environment, Hall};
+use super::{
+    access::AccessControl,
+    convert,
+    error::{internal, status},
+    socket::{Audience, SocketPlace},
+};
+use crate::hall::{Environment, Grants, Hall, HallError};
+
+/// From the beginning of one reading to the next one: so much of the daemon's time a flood may have.
+const PAUSE: Duration = Duration::from_millis(50);
 
 type Outcome = Result<ReloadResponse, Status>;
 
-/// Reloads the hall. Clones share the turn: one at a time, and whoever waits for theirs shares the next one.
+/// Reloads the hall. Clones share the turn: one at a time, and whoever waits for theirs shares the next one, which
+/// begins a pause after the one before.
 #[derive(Debug, Clone)]
 pub(super) struct Reloader {
     gladsheim: Gladsheim,
     file: Arc<Path>,
     /// What the file said of the daemon when it was started.
     daemon_keys: Arc<[(&'static str, String)]>,
-    /// When the last reload began, and what came of it.
-    last: Arc<Mutex<Option<(Instant, Outcome)>>>,
+    door: Arc<Door>,
+    last: Arc<Turn>,
+    last_plan: Arc<Turn>,
+}
+
+/// When the last reading began, and what came of it. Whose turn it is holds the lock until it is carried out.
+type Turn = Mutex<Option<(Instant, Outcome)>>;
+
+/// What `[access]` decides.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) access: Arc<AccessControl>,
+    pub(super) socket: SocketPlace,
+}
+
+impl Door {
+    /// Lets in whom the hall file names now, and nobody else.
+    fn open_to(&self, grants: Grants) {
+        let audience = Audience::of(&grants);
+        self.access.replace(grants);
+        // Calls are decided already; the mode only says who can ask.
+        if let Err(error) = self.socket.open_to(audience) {
+            tracing::warn!(%error, "the control socket keeps its mode");
+        }
+    }
 }
 
 impl Reloader {
@@ -35,12 +68,15 @@ impl Reloader {
         gladsheim: Gladsheim,
         file: PathBuf,
         daemon_keys: Vec<(&'static str, String)>,
+        door: Door,
     ) -> Self {
         Self {
             gladsheim,
             file: file.into(),
             daemon_keys: daemon_keys.into(),
+            door: Arc::new(door),
             last: Arc::default(),
+            last_plan: Arc::default(),
         }
     }
 
@@ -60,30 +96,32 @@ impl Reloader {
 
     /// What a reload would do now.
     pub(super) async fn plan(&self) -> Outcome {
-        let (hall, daemon_keys) = self.read().await?;
-        let plan = self.gladsheim.plan(&hall.config.services).map_err(status)?;
-        Ok(convert::plan(plan, daemon_keys))
+        take_turn(&self.last_plan, async {
+            let Reading {
+                hall, daemon_keys, ..
+            } = self.read().await?;
+            let plan = self.gladsheim.plan(&hall.config.services).map_err(status)?;
+            Ok(convert::plan(plan, daemon_keys))
+        })
+        .await
     }
 
-    /// Reloads; returns when it is carried out. Cancellation: a reload that has begun is carried out.
+    /// Reloads; returns when it is carried out.
+    ///
+    /// Cancellation: what has begun is carried out, and `[access]` may stay as it was.
     pub(super) async fn reload(&self) -> Outcome {
-        let arrived = Instant::now();
-        let mut last = self.last.lock().await;
-        if let Some((begun, outcome)) = &*last
-            && *begun > arrived
-        {
-            return outcome.clone();
-        }
-        let begun = Instant::now();
-        let outcome = self.carry_out().await;
-        *last = Some((begun, outcome.clone()));
-        outcome
+        take_turn(&self.last, self.carry_out()).await
     }
 
     async fn carry_out(&self) -> Outcome {
-        let (hall, daemon_keys) = self.read().await?;
+        let Reading {
+            hall,
+            grants,
+            daemon_keys,
+        } = self.read().await?;
         let plan = self.gladsheim.reload(hall.config.services).await;
         let plan = plan.map_err(status)?;
+        self.door.open_to(grants);
         if !daemon_keys.is_empty() {
             tracing::warn!(
                 "changes of {} take effect when the daemon is started again",
@@ -93,15 +131,17 @@ impl Reloader {
         Ok(convert::plan(plan, daemon_keys))
     }
 
-    /// The hall as the file has it now, and what of it only the next daemon can take on.
-    async fn read(&self) -> Result<(Hall, Vec<String>), Status> {
+    async fn read(&self) -> Result<Reading, Status> {
         let file = Arc::clone(&self.file);
-        let read = spawn_blocking(move || Hall::load(&file, &Environment::of_process()));
+        let read = spawn_blocking(move || {
+            let hall = Hall::load(&file, &Environment::of_process())?;
+            let grants = hall.grants()?;
+            Ok((hall, grants))
+        });
         let wrong = |message| reason::status(Code::InvalidArgument, reason::HALL_FILE, message);
-        let hall = match read.await {
-            Ok(Ok(hall)) => hall,
-            Ok(Err(error)) => return Err(wrong(error.to_string())),
-            Err(error) => return Err(Status::internal(error.to_string())),
+        let (hall, grants) = match read.await {
+            Ok(read) => read.map_err(|error: HallError| wrong(error.to_string()))?,
+            Err(error) => return Err(internal(error.to_string())),
         };
         for warning in &hall.warnings {
             tracing::warn!("{warning}");
@@ -111,6 +151,65 @@ impl Reloader {
             .filter(|(old, new)| *old != new)
             .map(|(_, (key, _))| key.to_owned())
             .collect();
-        Ok((hall, daemon_keys))
+        Ok(Reading {
+            hall,
+            grants,
+            daemon_keys,
+        })
+    }
+}
+
+/// The hall as the file has it now.
+struct Reading {
+    hall: Hall,
+    grants: Grants,
+    /// What of it only the next daemon can take on.
+    daemon_keys: Vec<String>,
+}
+
+/// Carries out `work` when nobody else does; whoever has waited since before it began shares what came of it.
+async fn take_turn(turn: &Turn, work: impl Future<Output = Outcome>) -> Outcome {
+    let arrived = Instant::now();
+    let mut last = turn.lock().await;
+    if let Some((begun, outcome)) = &*last {
+        if *begun > arrived {
+            return outcome.clone();
+        }
+        sleep_until(*begun + PAUSE).await;
+    }
+    let begun = Instant::now();
+    let outcome = work.await;
+    *last = Some((begun, outcome.clone()));
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_shares_a_few_turns() {
+        let (turn, worked) = (Turn::default(), AtomicU32::new(0));
+        let ask = async || {
+            take_turn(&turn, async {
+                worked.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(PAUSE / 10).await;
+                Ok(ReloadResponse::default())
+            })
+            .await
+        };
+        let answers = join_all((0..1000).map(|_| ask())).await;
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(worked.load(Ordering::Relaxed), 2);
+
+        let began = Instant::now();
+        for _ in 0..10 {
+            ask().await.unwrap();
+        }
+        assert!(began.elapsed() >= 9 * PAUSE, "{:?}", began.elapsed());
     }
 }

@@ -1,16 +1,20 @@
-//! The control socket: never open to others, not even for a moment; never stolen from a living daemon.
+//! The control socket: never open to more than it should be, not even for a moment; never stolen from a living daemon.
 
 use std::{
-    fs::{self, DirBuilder, File, Permissions},
+    fs::{self, DirBuilder, File},
     io::{self, ErrorKind},
     os::{
         fd::AsRawFd as _,
-        unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _},
     },
     path::{Path, PathBuf},
 };
 
 use tokio::net::{UnixListener, UnixStream};
+
+pub(super) use self::audience::Audience;
+
+mod audience;
 
 /// Longest path that fits into a socket address, without its final zero.
 const LONGEST_PATH: usize = 107;
@@ -24,7 +28,11 @@ pub(super) struct ControlSocket {
 
 /// The file of a socket of ours; removed when dropped, if it is still ours.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(super) struct SocketFile(SocketPlace);
+
+/// Where a socket of ours is.
+#[derive(Debug, Clone)]
+pub(super) struct SocketPlace {
     path: PathBuf,
     /// Device and inode: whether what is at the path is still ours.
     identity: (u64, u64),
@@ -58,9 +66,33 @@ impl ControlSocket {
     ///
     /// Needs a runtime. The caller holds the lock of its state folder: two daemons of one hall never
     /// come here at once.
-    pub(super) async fn bind(path: &Path) -> Result<Self, SocketError> {
+    pub(super) async fn bind(path: &Path, audience: Audience) -> Result<Self, SocketError> {
         ensure_free(path).await?;
-        bind_privately(path).map_err(|source| SocketError::io(path, source))
+        bind_privately(path, audience).map_err(|source| SocketError::io(path, source))
+    }
+}
+
+impl SocketFile {
+    /// Its place, which does not remove it.
+    pub(super) fn place(&self) -> SocketPlace {
+        self.0.clone()
+    }
+}
+
+impl SocketPlace {
+    /// Lets in others than before; nothing if the socket is not ours any more.
+    pub(super) fn open_to(&self, audience: Audience) -> io::Result<()> {
+        if !self.is_ours() {
+            return Ok(());
+        }
+        audience.open_folder(folder_of(&self.path), false)?;
+        audience.apply(&self.path)
+    }
+
+    fn is_ours(&self) -> bool {
+        self.path
+            .symlink_metadata()
+            .is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
     }
 }
 
@@ -97,11 +129,12 @@ pub(super) async fn ensure_free(path: &Path) -> Result<(), SocketError> {
 /// Binds in a folder that only we may enter, and moves the socket to its place once its mode is right.
 ///
 /// The umask would do it too, but it belongs to the whole process.
-fn bind_privately(path: &Path) -> io::Result<ControlSocket> {
-    let parent = path.parent().filter(|parent| *parent != Path::new(""));
-    let parent = parent.unwrap_or(Path::new("."));
+fn bind_privately(path: &Path, audience: Audience) -> io::Result<ControlSocket> {
+    let parent = folder_of(path);
+    let is_new = !parent.exists();
     let mut private = DirBuilder::new();
     private.mode(0o700).recursive(true).create(parent)?;
+    audience.open_folder(parent, is_new)?;
 
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let cradle = parent.join(format!(".{name}.{}", std::process::id()));
@@ -114,28 +147,34 @@ fn bind_privately(path: &Path) -> io::Result<ControlSocket> {
         }
         created => created?,
     }
-    let bound = bind_in(&cradle, path);
+    let bound = bind_in(&cradle, path, audience);
     let removed = fs::remove_dir(&cradle);
     let socket = bound?;
     removed?;
     Ok(socket)
 }
 
-fn bind_in(cradle: &Path, path: &Path) -> io::Result<ControlSocket> {
+fn folder_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    parent.unwrap_or(Path::new("."))
+}
+
+fn bind_in(cradle: &Path, path: &Path, audience: Audience) -> io::Result<ControlSocket> {
     let folder = File::open(cradle)?;
     // By descriptor, because the path with the cradle in it may be too long for a socket address.
     let listener = UnixListener::bind(format!("/proc/self/fd/{}/socket", folder.as_raw_fd()))?;
     let newborn = cradle.join("socket");
-    let placed = fs::set_permissions(&newborn, Permissions::from_mode(0o600))
+    let placed = audience
+        .apply(&newborn)
         .and_then(|()| newborn.symlink_metadata())
         .and_then(|found| fs::rename(&newborn, path).map(|()| (found.dev(), found.ino())));
     match placed {
         Ok(identity) => Ok(ControlSocket {
             listener,
-            file: SocketFile {
+            file: SocketFile(SocketPlace {
                 path: path.to_path_buf(),
                 identity,
-            },
+            }),
         }),
         Err(error) => {
             fs::remove_file(&newborn)?;
@@ -146,19 +185,18 @@ fn bind_in(cradle: &Path, path: &Path) -> io::Result<ControlSocket> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let ours = self
-            .path
-            .symlink_metadata()
-            .is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
-        if ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "the control socket could not be removed");
+        let SocketPlace { path, .. } = &self.0;
+        if self.0.is_ours()
+            && let Err(error) = fs::remove_file(path)
+        {
+            tracing::warn!(path = %path.display(), %error, "the control socket could not be removed");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener as StdListener;
+    use std::os::unix::{fs::PermissionsExt as _, net::UnixListener as StdListener};
 
     use super::*;
 
@@ -171,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/hall.sock");
 
-        let socket = ControlSocket::bind(&path).await.unwrap();
+        let socket = ControlSocket::bind(&path, Audience::Owner).await.unwrap();
         let mode = path.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         UnixStream::connect(&path).await.unwrap();
@@ -182,23 +220,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_mode_follows_the_audience() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hall.sock");
+        let socket = ControlSocket::bind(&path, Audience::Everybody)
+            .await
+            .unwrap();
+        let mode = || path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o666);
+        let own = nix::unistd::getegid().as_raw();
+        for (audience, expected) in [(Audience::Group(own), 0o660), (Audience::Owner, 0o600)] {
+            socket.file.place().open_to(audience).unwrap();
+            assert_eq!(mode(), expected);
+        }
+    }
+
+    #[tokio::test]
     async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hall.sock");
         let other = StdListener::bind(&path).unwrap();
 
-        let refusal = ControlSocket::bind(&path).await.unwrap_err();
+        let refusal = ControlSocket::bind(&path, Audience::Owner)
+            .await
+            .unwrap_err();
         assert!(matches!(refusal, SocketError::InUse { .. }), "{refusal}");
 
         drop(other);
-        ControlSocket::bind(&path).await.unwrap();
+        ControlSocket::bind(&path, Audience::Owner).await.unwrap();
         UnixStream::connect(&path).await.unwrap_err();
     }
 
     #[tokio::test]
     async fn another_file_at_the_path_is_left_alone() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let refusal = ControlSocket::bind(file.path()).await.unwrap_err();
+        let refusal = ControlSocket::bind(file.path(), Audience::Owner)
+            .await
+            .unwrap_err();
         assert!(matches!(refusal, SocketError::NoSocket { .. }), "{refusal}");
         assert!(file.path().exists());
     }
@@ -209,9 +267,13 @@ mod tests {
         let room = LONGEST_PATH - folder.path().as_os_str().len() - 1;
 
         let longest = folder.path().join("s".repeat(room));
-        ControlSocket::bind(&longest).await.unwrap();
+        ControlSocket::bind(&longest, Audience::Owner)
+            .await
+            .unwrap();
         let longer = folder.path().join("s".repeat(room + 1));
-        let refusal = ControlSocket::bind(&longer).await.unwrap_err();
+        let refusal = ControlSocket::bind(&longer, Audience::Owner)
+            .await
+            .unwrap_err();
         assert!(matches!(refusal, SocketError::TooLong { .. }), "{refusal}");
     }
 
@@ -219,7 +281,7 @@ mod tests {
     async fn a_socket_that_was_replaced_is_not_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hall.sock");
-        let socket = ControlSocket::bind(&path).await.unwrap();
+        let socket = ControlSocket::bind(&path, Audience::Owner).await.unwrap();
 
         fs::remove_file(&path).unwrap();
         let _other = StdListener::bind(&path).unwrap();

@@ -29,7 +29,8 @@ impl Hall {
                 },
             metrics,
             on_file_change,
-            access,
+            // A reload replaces it.
+            access: _,
             // Each service knows its group.
             groups: _,
             warnings: _,
@@ -62,12 +63,11 @@ impl Hall {
             battery_aware,
             stop_services_below_battery_percent,
         } = resources;
-        let keys: [(&str, &dyn std::fmt::Debug); 11] = [
+        let keys: [(&str, &dyn std::fmt::Debug); 10] = [
             ("state_dir", state_dir),
             ("metrics", metrics),
             ("on_file_change", on_file_change),
             ("load_guard", load_guard),
-            ("access", access),
             ("containment", containment),
             ("loader.force_kill_after_timeout", force_kill_after_timeout),
             ("platform", platform),

@@ -15,28 +15,11 @@ struct Unsupported {
     what: &'static str,
 }
 
-const UNSUPPORTED: [Unsupported; 3] = [
-    Unsupported {
-        path: &["metrics"],
-        is_asked: |_| true,
-        what: "serving metrics",
-    },
-    Unsupported {
-        path: &["access", "read"],
-        is_asked: is_list,
-        what: "access for others",
-    },
-    Unsupported {
-        path: &["access", "control"],
-        is_asked: is_list,
-        what: "access for others",
-    },
-];
-
-/// Whether a value is a list that is not empty.
-fn is_list(value: &DeValue<'_>) -> bool {
-    value.as_array().is_some_and(|items| !items.is_empty())
-}
+const UNSUPPORTED: [Unsupported; 1] = [Unsupported {
+    path: &["metrics"],
+    is_asked: |_| true,
+    what: "serving metrics",
+}];
 
 /// Reports all of them that a document uses.
 pub(super) fn check(document: &DeTable<'_>, report: &Report<'_>) {

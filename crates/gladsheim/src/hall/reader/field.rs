@@ -9,6 +9,7 @@ use toml::{
 
 use super::{
     super::{
+        diagnostic::Position,
         name,
         report::{Report, Span},
         value,
@@ -291,6 +292,12 @@ impl<'a, T> Field<'a, T> {
     /// The value and where it stands.
     pub(in crate::hall) fn located(self) -> Option<(T, Span)> {
         self.value.map(|value| (value, self.span))
+    }
+
+    /// The value with its line and column, for what only the machine can find wrong with it.
+    pub(in crate::hall) fn placed(self) -> Field<'a, (T, Position)> {
+        let position = self.report.position(self.span.start);
+        self.map(|value| (value, position))
     }
 
     /// Says that the value will hardly do what was meant.
