@@ -8,10 +8,11 @@ use byggvir::{
     pressure::{Pressure, PressureKind, read_pressure},
 };
 use roskva::{
-    BoxError, EndRequest, MachinePressure, ProcessLiveness, RestartHandler, RestartMode, Starvation,
+    BoxError, CommandEnd, CommandRunner, EndRequest, MachinePressure, ProcessLiveness,
+    RestartHandler, RestartMode, Starvation,
 };
 use skirnir::Cause;
-use thjalfi::ServiceLoaderApi;
+use thjalfi::{ServiceLoaderApi, ServiceLoaderError};
 use tokio::sync::oneshot;
 
 use crate::{GladsheimError, Result, actor::command::Command, directory::Directory};
@@ -113,6 +114,27 @@ impl Starvation for Machine {
             cpu: read(PressureKind::Cpu).some.avg10,
             memory: read(PressureKind::Memory).full.avg10,
             io: read(PressureKind::Io).full.avg10,
+        }
+    }
+}
+
+/// Lets roskva's command checks run where thjalfi has started the service.
+pub(crate) struct LoaderCommands(pub(crate) Arc<dyn ServiceLoaderApi>);
+
+#[async_trait]
+impl CommandRunner for LoaderCommands {
+    async fn run(
+        &self,
+        service_name: &str,
+        command: &[String],
+    ) -> std::result::Result<CommandEnd, BoxError> {
+        match self.0.run_command(service_name, command).await {
+            Ok(end) => Ok(CommandEnd {
+                status: end.status,
+                output: end.output,
+            }),
+            Err(ServiceLoaderError::SpawnFailed(text)) => Err(text.into()),
+            Err(error) => Err(error.into()),
         }
     }
 }

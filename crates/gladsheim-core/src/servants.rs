@@ -13,7 +13,7 @@ use thjalfi::{ServiceLoader, ServiceLoaderApi};
 use crate::{
     GladsheimConfig,
     directory::Directory,
-    ports::{LoaderLiveness, Machine, Orders},
+    ports::{LoaderCommands, LoaderLiveness, Machine, Orders},
 };
 
 /// What servants need from the hall that they serve: the ports of roskva and byggvir.
@@ -79,6 +79,7 @@ impl Servants {
             MonitorPorts {
                 restart: Some(ports.restart),
                 liveness: Some(Arc::new(LoaderLiveness(Arc::clone(&thjalfi)))),
+                commands: Some(Arc::new(LoaderCommands(Arc::clone(&thjalfi)))),
                 starvation: Some(Arc::new(Machine)),
                 ..MonitorPorts::default()
             },

@@ -36,7 +36,9 @@ pub use crate::{
     },
     monitor::HealthMonitor,
     probe::{HealthProbe, ProbeOutcome},
-    restart::{EndRequest, MonitorPorts, ProcessLiveness, RestartHandler},
+    restart::{
+        CommandEnd, CommandRunner, EndRequest, MonitorPorts, ProcessLiveness, RestartHandler,
+    },
     starvation::{MachinePressure, Starvation},
 };
 
@@ -65,7 +67,7 @@ pub mod mock {
     pub use crate::{
         api::MockHealthMonitorApi,
         probe::MockHealthProbe,
-        restart::{MockProcessLiveness, MockRestartHandler},
+        restart::{MockCommandRunner, MockProcessLiveness, MockRestartHandler},
         starvation::MockStarvation,
     };
 }

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use gladsheim_types::HealthCheckStrategy;
 
 pub(crate) use crate::probe::grpc::{WatchEnd, Watching};
-use crate::probe::{grpc::GrpcProbe, http::HttpProbe};
+use crate::{
+    CommandRunner,
+    probe::{grpc::GrpcProbe, http::HttpProbe},
+};
 
 mod exec;
 mod grpc;
@@ -70,9 +73,14 @@ impl StrategyProbe {
     }
 }
 
-#[async_trait]
-impl HealthProbe for StrategyProbe {
-    async fn check(&self, service_name: &str, strategy: &HealthCheckStrategy) -> ProbeOutcome {
+impl StrategyProbe {
+    /// Checks once; see [`HealthProbe::check`].
+    pub(crate) async fn check(
+        &self,
+        service_name: &str,
+        strategy: &HealthCheckStrategy,
+        runner: Option<&dyn CommandRunner>,
+    ) -> ProbeOutcome {
         match strategy {
             HealthCheckStrategy::Http { url, .. } => self.http.check(service_name, url).await,
             HealthCheckStrategy::Grpc {
@@ -81,7 +89,9 @@ impl HealthProbe for StrategyProbe {
                 ..
             } => self.grpc.check(service_name, address, asked).await,
             HealthCheckStrategy::Tcp { address, .. } => tcp::check(address).await,
-            HealthCheckStrategy::Exec { command, .. } => exec::check(command).await,
+            HealthCheckStrategy::Exec { command, .. } => {
+                exec::check(service_name, command, runner).await
+            }
             HealthCheckStrategy::Process => ProbeOutcome::Healthy(String::new()),
             _ => ProbeOutcome::Unhealthy("this version does not know the strategy".to_owned()),
         }

@@ -1,6 +1,6 @@
 //! Ports: what the monitor needs from its owner.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, process::ExitStatus, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -13,6 +13,9 @@ pub struct MonitorPorts {
     pub restart: Option<Arc<dyn RestartHandler>>,
     /// Answers process checks. Without it a process lives from `start_monitoring` to `report_exit`.
     pub liveness: Option<Arc<dyn ProcessLiveness>>,
+    /// Runs the commands of `Exec` checks where the service lives. Without it they have the environment and the
+    /// folder of this process, and a process group of their own.
+    pub commands: Option<Arc<dyn CommandRunner>>,
     /// Carries out checks in the place of the built-in ones.
     pub probe: Option<Arc<dyn HealthProbe>>,
     /// Tells the load guard how the machine is. Without it, the guard knows only this process's own delays.
@@ -24,6 +27,7 @@ impl fmt::Debug for MonitorPorts {
         f.debug_struct("MonitorPorts")
             .field("restart", &self.restart.is_some())
             .field("liveness", &self.liveness.is_some())
+            .field("commands", &self.commands.is_some())
             .field("probe", &self.probe.is_some())
             .field("starvation", &self.starvation.is_some())
             .finish()
@@ -65,6 +69,30 @@ pub struct EndRequest {
     pub will_restart: bool,
     /// How long the stop may take, if the check says so ([`CheckOptions`](crate::CheckOptions)).
     pub shutdown_timeout: Option<Duration>,
+}
+
+/// Runs the command of an [`Exec`](gladsheim_types::HealthCheckStrategy::Exec) check where the service lives.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait CommandRunner: Send + Sync + 'static {
+    /// Runs a command, program and arguments, to its end.
+    ///
+    /// Cancellation: dropped at the check's timeout and when its service ends; then, too, nothing that the
+    /// command has started may stay behind.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started; the text becomes the check's message.
+    async fn run(&self, service_name: &str, command: &[String]) -> Result<CommandEnd, BoxError>;
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandEnd {
+    /// Its exit status; 0 is healthy.
+    pub status: ExitStatus,
+    /// The end of what it wrote; the last line becomes the check's message.
+    pub output: Vec<u8>,
 }
 
 /// Tells whether the process of a service lives: the process check asks it.

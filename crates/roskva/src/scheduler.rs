@@ -10,7 +10,7 @@ use gladsheim_types::{HealthCheckStrategy, ServiceHealth};
 use tokio::time;
 
 use crate::{
-    EndRequest, HealthMonitorError, HealthProbe, RestartHandler,
+    CheckOptions, EndRequest, HealthMonitorError, RestartHandler,
     agenda::Job,
     core::{Book, Core, find},
     herald::panic_text,
@@ -76,12 +76,12 @@ impl Core {
         let name = Arc::clone(&service.name);
         let run = service.run;
         let ended = service.checks.clone();
-        let strategy = slot.options.strategy.clone();
+        let options = Arc::clone(&slot.options);
         let check = async move {
             let _guard = guard;
             let outcome = async {
                 let _permit = core.permits.acquire().await;
-                core.probe(&name, &strategy).await
+                core.probe(&name, &options).await
             };
             tokio::select! {
                 biased;
@@ -150,7 +150,7 @@ impl Core {
         name: &str,
     ) -> Result<ServiceHealth, HealthMonitorError> {
         let no_run = || HealthMonitorError::HealthCheckFailed(format!("{name} does not run"));
-        let (run, kind, ended, strategy, lock) = {
+        let (run, kind, ended, options, lock) = {
             let mut book = self.lock();
             let service = find(&mut book, name)?;
             let kind = service.leading();
@@ -162,14 +162,14 @@ impl Core {
                 service.run,
                 kind,
                 service.checks.clone(),
-                slot.options.strategy.clone(),
+                Arc::clone(&slot.options),
                 Arc::clone(&slot.lock),
             )
         };
-        if strategy != HealthCheckStrategy::Process {
+        if options.strategy != HealthCheckStrategy::Process {
             let outcome = async {
                 let _guard = lock.lock().await;
-                self.probe(name, &strategy).await
+                self.probe(name, &options).await
             };
             tokio::select! {
                 biased;
@@ -181,11 +181,15 @@ impl Core {
     }
 
     /// One check, which ends at its timeout and whose panic is contained.
-    async fn probe(&self, name: &str, strategy: &HealthCheckStrategy) -> ProbeOutcome {
+    async fn probe(&self, name: &str, options: &CheckOptions) -> ProbeOutcome {
+        let strategy = &options.strategy;
         let check = async {
             match &self.ports.probe {
                 Some(probe) => probe.check(name, strategy).await,
-                None => self.probe.check(name, strategy).await,
+                None => {
+                    let runner = self.ports.commands.as_deref();
+                    self.probe.check(name, strategy, runner).await
+                }
             }
         };
         let longest = strategy

@@ -66,7 +66,7 @@ pub(crate) struct Pending {
 /// One kind of check in the present run.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    pub(crate) options: CheckOptions,
+    pub(crate) options: Arc<CheckOptions>,
     pub(crate) threshold: Threshold,
     pub(crate) message: String,
     pub(crate) last_check: Option<SystemTime>,
@@ -82,7 +82,7 @@ pub(crate) struct Slot {
 impl Slot {
     fn new(options: &CheckOptions) -> Self {
         Self {
-            options: options.clone(),
+            options: Arc::new(options.clone()),
             threshold: Threshold::new(options.failure_threshold, options.success_threshold),
             message: String::new(),
             last_check: None,
@@ -201,7 +201,7 @@ impl Service {
         let mut timers = Vec::new();
         for (slot, check) in self.slots.iter_mut().zip(checks) {
             match slot {
-                Some(kept) if Some(&kept.options) == check => {
+                Some(kept) if Some(&*kept.options) == check => {
                     // Its watch ends with the others.
                     if kept.watch != Watch::Closed {
                         kept.watch = Watch::Closed;

@@ -68,8 +68,8 @@ impl Core {
         let Some(slot) = service.slot_mut(kind) else {
             return;
         };
-        let strategy = slot.options.strategy.clone();
-        let is_grpc = matches!(strategy, HealthCheckStrategy::Grpc { .. });
+        let options = Arc::clone(&slot.options);
+        let is_grpc = matches!(options.strategy, HealthCheckStrategy::Grpc { .. });
         if !is_grpc || slot.watch != Watch::Closed || !slot.is_calm() {
             return;
         }
@@ -79,7 +79,7 @@ impl Core {
             tokio::select! {
                 biased;
                 () = ended.cancelled() => {}
-                end = core.follow(&name, run, kind, &strategy) => core.watch_ended(&name, run, kind, end),
+                end = core.follow(&name, run, kind, &options.strategy) => core.watch_ended(&name, run, kind, end),
             }
         };
         self.tasks

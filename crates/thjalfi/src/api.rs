@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::{
-    AdoptOptions, Loaded, LogQuery, LogStream, ProcessEvent, ServiceLoaderError, ServiceProcess,
-    Signal, StartOptions,
+    AdoptOptions, CommandEnd, Loaded, LogQuery, LogStream, ProcessEvent, ServiceLoaderError,
+    ServiceProcess, Signal, StartOptions,
 };
 
 /// Starts, stops and looks up service processes (specification: Thjalfi, Public API).
@@ -99,6 +99,21 @@ pub trait ServiceLoaderApi: Send + Sync + 'static {
         service_name: &str,
         options: StartOptions,
     ) -> Result<ServiceProcess, ServiceLoaderError>;
+
+    /// Added: runs a command beside a running service, and waits for its end: as the service's user, in its
+    /// environment and folder, with its limits for a process. Its tree is one of its own, is contained as the
+    /// service's is, and does not outlive the command.
+    ///
+    /// Cancellation: dropping the future kills the whole tree.
+    ///
+    /// # Errors
+    ///
+    /// `NotRunning`; `SpawnFailed` if it cannot be started, or its end is not known.
+    async fn run_command(
+        &self,
+        service_name: &str,
+        command: &[String],
+    ) -> Result<CommandEnd, ServiceLoaderError>;
 
     /// The handle of a running service.
     fn get_process(&self, service_name: &str) -> Option<ServiceProcess>;

@@ -133,7 +133,7 @@ impl Setting {
 /// The command after a stop.
 #[derive(Debug)]
 pub(crate) struct AfterStop {
-    pub(crate) setting: Setting,
+    pub(crate) setting: Arc<Setting>,
     pub(crate) command: Vec<String>,
     pub(crate) limit: Duration,
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::{
-    AdoptOptions, Loaded, LogQuery, LogStream, ProcessEvent, ServiceLoader, ServiceLoaderApi,
-    ServiceLoaderError, ServiceProcess, Signal, StartOptions,
+    AdoptOptions, CommandEnd, Loaded, LogQuery, LogStream, ProcessEvent, ServiceLoader,
+    ServiceLoaderApi, ServiceLoaderError, ServiceProcess, Signal, StartOptions,
 };
 
 #[async_trait]
@@ -58,6 +58,14 @@ impl ServiceLoaderApi for ServiceLoader {
         options: StartOptions,
     ) -> Result<ServiceProcess, ServiceLoaderError> {
         self.restart_service(service_name, options).await
+    }
+
+    async fn run_command(
+        &self,
+        service_name: &str,
+        command: &[String],
+    ) -> Result<CommandEnd, ServiceLoaderError> {
+        self.run_command(service_name, command).await
     }
 
     fn get_process(&self, service_name: &str) -> Option<ServiceProcess> {

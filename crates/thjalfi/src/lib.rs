@@ -26,6 +26,7 @@ pub use crate::{
     adopt::{AdoptOptions, ProcessIdentity, boot_id},
     api::ServiceLoaderApi,
     authorize::{Admission, AuthorizeError, Authorizer, StartRequest},
+    beside::CommandEnd,
     config::{Containment, LogRotation, Readiness, ServiceLoaderConfig, StartOptions},
     error::{ServiceLoaderError, SpawnError, Stage},
     event::ProcessEvent,
@@ -49,6 +50,7 @@ mod adopt;
 mod adopted;
 mod api;
 mod authorize;
+mod beside;
 mod capability;
 mod cgroup;
 mod command;

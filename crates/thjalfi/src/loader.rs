@@ -12,10 +12,11 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    AdoptOptions, Authorizer, Heimdall, LogQuery, LogStream, OsSpawner, ProcessEvent,
+    AdoptOptions, Authorizer, CommandEnd, Heimdall, LogQuery, LogStream, OsSpawner, ProcessEvent,
     ProcessSpawner, Readiness, ServiceLoaderConfig, ServiceLoaderError, ServiceProcess, Signal,
     StartOptions,
     actor::{OnTimeout, StopOutcome},
+    beside,
     command::{Setting, Spawner},
     error::{SpawnError, Stage},
     follow,
@@ -202,6 +203,23 @@ impl ServiceLoader {
             Err(error) => return Err(error),
         }
         self.start_service(service_name, options).await
+    }
+
+    /// As [`ServiceLoaderApi::run_command`](crate::ServiceLoaderApi::run_command).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn run_command(
+        &self,
+        service_name: &str,
+        command: &[String],
+    ) -> Result<CommandEnd, ServiceLoaderError> {
+        let run = self.inner.slots.run(service_name);
+        let run = run.ok_or_else(|| ServiceLoaderError::NotRunning(service_name.to_owned()))?;
+        beside::run(&run.setting, service_name, command, &self.inner.tasks)
+            .await
+            .map_err(|error| ServiceLoaderError::spawn_failed(service_name, &error))
     }
 
     /// As [`ServiceLoaderApi::get_process`](crate::ServiceLoaderApi::get_process).

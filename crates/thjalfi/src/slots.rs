@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ProcessEvent, ServiceLoaderError, ServiceProcess,
     actor::{Command, OnTimeout, StopOutcome, reached},
+    command::Setting,
 };
 
 /// Facts that a slow observer may be behind before it sees a gap.
@@ -39,6 +40,8 @@ enum Slot {
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     pub(crate) process: ServiceProcess,
+    /// What commands beside it share with it.
+    pub(crate) setting: Arc<Setting>,
     /// In boxes, since a channel holds room for 32 messages from its beginning.
     pub(crate) commands: mpsc::UnboundedSender<Box<Command>>,
     /// Being stopped, or its leader has ended.

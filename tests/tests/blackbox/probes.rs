@@ -5,7 +5,7 @@ use std::fs;
 use gladsheim_tests::{TestDaemon, free_port, service, wait_until};
 
 /// A command check that leaves a line in `log`, and passes if `passes` exists; both in the hall's folder, which the
-/// harness makes the daemon's home. A check has the daemon's environment and folder.
+/// harness makes the daemon's home, and thereby the service's.
 fn exec(log: &str, passes: &str) -> String {
     format!(r#"exec = ["sh", "-c", "date +%s%3N >> $HOME/{log}; test -e $HOME/{passes}"]"#)
 }
@@ -195,7 +195,12 @@ fn maintenance_keeps_a_service_running_without_checks() {
 /// kubelet e2e: a command that outlives its timeout has failed, and its whole tree is gone, zombies included.
 #[test]
 fn a_command_check_leaves_no_process_behind() {
-    for command in ["sleep 1000 & sleep 1000 & wait", "sleep 1000 & exit 1"] {
+    for command in [
+        "sleep 1000 & sleep 1000 & wait",
+        "sleep 1000 & exit 1",
+        "setsid sleep 1000 & setsid sleep 1000 & wait",
+        "setsid setsid sleep 1000 & exit 1",
+    ] {
         let hall = TestDaemon::start(
             &(service("thor", "svc-obedient", &[])
                 + "restart = { policy = \"never\" }\n"
@@ -211,6 +216,29 @@ fn a_command_check_leaves_no_process_behind() {
             (zombies(hall.pid()) == 0).then_some(())
         });
     }
+}
+
+/// As the kubelet's runs in the container of what it checks.
+#[test]
+fn a_command_check_has_the_environment_and_the_folder_of_its_service() {
+    let check = r#"exec = ["sh", "-c", "test -e here; echo $? $ROLE $FROM_FILE; exit 1"]"#;
+    let hall = TestDaemon::prepare(
+        &(service("thor", "svc-obedient", &[])
+            + "env = { ROLE = \"web\" }\nenv_file = \"thor.env\"\nworking_dir = \"inside\"\n"
+            + &format!("health = {{ {check}, interval = \"1h\", failure_threshold = 2 }}\n")),
+    );
+    fs::write(hall.path("thor.env"), "FROM_FILE=yes\n").unwrap();
+    fs::create_dir(hall.path("inside")).unwrap();
+    create(&hall, "inside/here");
+    let mut hall = hall;
+    hall.spawn();
+    let checked = hall.wait_for_status("thor", "checked", |status| {
+        !status["health_message"].is_null()
+    });
+    assert_eq!(
+        checked["health_message"], "sh: exit status: 1: 0 web yes",
+        "{checked}"
+    );
 }
 
 fn zombies(parent: u32) -> usize {

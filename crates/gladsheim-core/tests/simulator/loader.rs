@@ -121,6 +121,14 @@ impl ServiceLoaderApi for FakeLoader {
         Ok(thjalfi::Loaded::default())
     }
 
+    async fn run_command(
+        &self,
+        name: &str,
+        _: &[String],
+    ) -> Result<thjalfi::CommandEnd, ServiceLoaderError> {
+        Err(ServiceLoaderError::NotRunning(name.to_owned()))
+    }
+
     async fn start_service(
         &self,
         _: &str,

@@ -1,5 +1,7 @@
 //! Command check: healthy if the command exits with code 0.
 //!
+//! The owner's [`CommandRunner`] runs it. Without one it runs here, as described below.
+//!
 //! The command leads a process group of its own. However the check ends, by the command's exit or by
 //! being dropped at the timeout, the whole group is killed while its leader is not yet reaped (so its
 //! number is still ours), and then reaped whole: where this process is a subreaper, what the command
@@ -22,7 +24,14 @@ use nix::{
 };
 use tokio::{net::unix::pipe, sync::oneshot};
 
-use crate::probe::{ProbeOutcome, pidfd::PidFd, tail::Tail};
+use crate::{
+    CommandRunner,
+    probe::{
+        ProbeOutcome,
+        pidfd::PidFd,
+        tail::{Tail, short_line},
+    },
+};
 
 pub(crate) fn validate(command: &[String]) -> Result<(), String> {
     match command.first() {
@@ -31,12 +40,27 @@ pub(crate) fn validate(command: &[String]) -> Result<(), String> {
     }
 }
 
-pub(crate) async fn check(command: &[String]) -> ProbeOutcome {
+/// Runs the command where `runner` runs it, or else itself.
+pub(crate) async fn check(
+    service_name: &str,
+    command: &[String],
+    runner: Option<&dyn CommandRunner>,
+) -> ProbeOutcome {
     let Some((program, arguments)) = command.split_first() else {
         return ProbeOutcome::Unhealthy("the command is empty".to_owned());
     };
     let mut tail = Tail::default();
-    let verdict = match run(program, arguments, &mut tail).await {
+    let ended = match runner {
+        Some(runner) => match runner.run(service_name, command).await {
+            Ok(end) => {
+                tail.push(&end.output);
+                Ok(end.status)
+            }
+            Err(error) => return ProbeOutcome::Unhealthy(short_line(&error.to_string())),
+        },
+        None => run(program, arguments, &mut tail).await,
+    };
+    let verdict = match ended {
         Ok(status) if status.success() => return ProbeOutcome::Healthy(tail.last_line()),
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
@@ -145,6 +169,41 @@ fn reap(leader: Pid) -> io::Result<ExitStatus> {
                     .ok_or_else(|| io::Error::other("somebody else took its exit status"));
             }
             Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CommandEnd, restart::MockCommandRunner};
+
+    #[tokio::test]
+    async fn the_owners_runner_runs_the_command_where_there_is_one() {
+        let command = ["check".to_owned(), "-v".to_owned()];
+        let end = |code: i32, output: &str| {
+            Ok(CommandEnd {
+                status: ExitStatus::from_raw(code << 8),
+                output: output.into(),
+            })
+        };
+        for (ended, outcome) in [
+            (end(0, "a\nfine\n"), ProbeOutcome::Healthy("fine".into())),
+            (
+                end(3, "sick\n"),
+                ProbeOutcome::Unhealthy("check: exit status: 3: sick".into()),
+            ),
+            (
+                Err("thor: exec check: not found".into()),
+                ProbeOutcome::Unhealthy("thor: exec check: not found".into()),
+            ),
+        ] {
+            let mut runner = MockCommandRunner::new();
+            runner
+                .expect_run()
+                .withf(|name, command| name == "thor" && command == ["check", "-v"])
+                .return_once(|_, _| ended);
+            assert_eq!(check("thor", &command, Some(&runner)).await, outcome);
         }
     }
 }

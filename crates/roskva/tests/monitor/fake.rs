@@ -190,6 +190,7 @@ impl Hall {
         let alive = Arc::new(Alive(AtomicBool::new(true)));
         let machine = Arc::new(Machine::default());
         let ports = MonitorPorts {
+            commands: None,
             restart: Some(owner.clone()),
             liveness: Some(alive.clone()),
             probe: Some(probe.clone()),

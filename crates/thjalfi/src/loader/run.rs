@@ -26,6 +26,7 @@ impl Inner {
         output: Option<Output>,
         start_time: SystemTime,
     ) -> (Run, Supervisor) {
+        let setting = Arc::new(setting);
         let options = Arc::clone(&setting.options);
         let (commands, received) = mpsc::unbounded_channel();
         let (ready_told, ready) = watch::channel(false);
@@ -45,6 +46,7 @@ impl Inner {
                     mark: child.mark(),
                 }),
             },
+            setting: Arc::clone(&setting),
             commands,
             ending: Arc::new(watch::Sender::new(false)),
             extended: Arc::new(watch::Sender::new(None)),

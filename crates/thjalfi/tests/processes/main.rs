@@ -7,6 +7,7 @@
 )]
 
 mod adopt;
+mod beside;
 mod containment;
 mod lifecycle;
 mod load;
