@@ -1,5 +1,6 @@
 //! Ends by itself: with `--code N` (default 1) or by `--signal NAME`; at once, `--after-ms N`, or with
 //! `--on-user1` when SIGUSR1 comes; with `--runs N` only in its first N runs, counted by `--starts FILE`.
+//! Says `line 1` to `line N` before (`--lines N`).
 
 #![expect(
     clippy::expect_used,
@@ -23,6 +24,9 @@ fn main() {
     }
     // The time after which it crashes is what it is asked for, not something to wait for.
     sleep(Duration::from_millis(number("--after-ms").unwrap_or(0)));
+    for line in 1..=number("--lines").unwrap_or(0) {
+        say(&format!("line {line}"));
+    }
     say("crashing");
     if let Some(name) = option("--signal") {
         let signal: Signal = name.parse().expect("--signal takes a name like SIGKILL");

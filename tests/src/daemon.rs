@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::{
     cgroup,
     cli::{self, Output},
-    process::{MARKER, Process, processes},
+    process::{MARKER, Process, keeper, processes},
     wait_until,
 };
 
@@ -230,7 +230,14 @@ impl TestDaemon {
             .expect("a child can be waited for")
     }
 
-    /// All living processes of this hall but the daemon itself.
+    /// The keeper of this hall, if one listens; it carries no marker and is in no folder.
+    pub fn keeper(&self) -> Option<Process> {
+        let daemon = self.child.as_ref().map(Child::id);
+        // Of one that is just being started, the socket is still the daemon's.
+        keeper(&self.path("state/keeper")).filter(|keeper| Some(keeper.pid) != daemon)
+    }
+
+    /// All living processes of this hall but the daemon itself and its keeper.
     pub fn processes(&self) -> Vec<Process> {
         let daemon = self.child.as_ref().map(Child::id);
         let mut all = processes(&self.marker(), self.folder.path());
@@ -265,6 +272,10 @@ impl Drop for TestDaemon {
             leftovers.iter().for_each(Process::kill);
             leftovers.is_empty()
         });
+        // It would wait for another daemon.
+        if let Some(keeper) = self.keeper() {
+            keeper.kill();
+        }
         cgroup::remove_of(&self.hall_file());
         if thread::panicking() {
             crate::helper::complain(&format!("--- the daemon said:\n{}", self.log()));

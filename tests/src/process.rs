@@ -7,7 +7,15 @@ use std::{
     path::Path,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use nix::sys::signal::Signal as NamedSignal;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+        sockopt::socket_peercred,
+    },
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 
 /// Name of the environment variable that marks all processes of one daemon under test.
 pub(crate) const MARKER: &str = "GLADSHEIM_TEST";
@@ -27,6 +35,37 @@ impl Process {
     pub fn kill(&self) {
         let _ = pidfd_send_signal(&self.handle, Signal::KILL);
     }
+
+    /// Sends a signal to exactly this process, which has not ended.
+    pub fn signal(&self, signal: NamedSignal) {
+        let signal = Signal::from_named_raw(signal as i32).expect("it is the same");
+        pidfd_send_signal(&self.handle, signal).expect("it has not ended");
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        let mut ends = [PollFd::new(&self.handle, PollFlags::IN)];
+        poll(&mut ends, Some(&Timespec::default())).is_ok_and(|ended| ended > 0)
+    }
+
+    /// How many descriptors it has open, as far as we may know.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
+    }
+}
+
+/// The keeper that listens at this socket, if one does.
+pub(crate) fn keeper(socket: &Path) -> Option<Process> {
+    let flags = SocketFlags::CLOEXEC;
+    let client = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).ok()?;
+    connect(&client, &SocketAddrUnix::new(socket).ok()?).ok()?;
+    let pid = socket_peercred(&client).ok()?.pid;
+    // As long as it has the connection, the number is its own.
+    Some(Process {
+        pid: u32::try_from(pid.as_raw_nonzero().get()).ok()?,
+        command: command(&Path::new("/proc").join(pid.as_raw_nonzero().to_string())),
+        handle: pidfd_open(pid, PidfdFlags::empty()).ok()?,
+    })
 }
 
 /// All living processes that carry `marker` or whose working folder is `folder` or lies in it.

@@ -272,6 +272,7 @@ impl Gladsheim {
         self.life.stop.cancel();
         self.life.tasks.close();
         self.life.tasks.wait().await;
+        self.thjalfi.close().await;
         self.hall.journal.close();
         self.life.closed.send_replace(true);
         Ok(())

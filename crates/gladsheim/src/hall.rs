@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::keeper;
 use gladsheim_core::{GladsheimConfig, GroupStrategy, thjalfi::ServiceLoaderConfig};
 use toml::{
     Spanned,
@@ -176,6 +177,7 @@ fn read(
         containment: servants::containment(root.field("containment")),
         cgroup_name: Some(format!("gladsheim-{hash}")),
         log_dir: Some(state_dir.join("logs")),
+        keeper: Some(keeper::config(&state_dir)),
         ..servants::loader(root.field("loader"))
     };
     let (resources, limits) =

@@ -9,6 +9,7 @@ mod client;
 mod daemon;
 mod demo;
 mod import;
+mod keeper;
 mod output;
 
 use std::process::ExitCode;
@@ -24,6 +25,9 @@ use crate::{
 
 /// The whole program: reads the command line of this process, does what it says, and tells how it went.
 pub fn main_impl() -> ExitCode {
+    if keeper::is_asked_for() {
+        return keeper::run();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return output::usage(&error),

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ChildProcess, ProcessEvent, ProcessExit, Readiness, Signal,
     command::AfterStop,
+    keeper::{Keeper, Key},
     notify::{Notice, Notifier},
     output::{Output, pumped},
     slots::Slots,
@@ -83,6 +84,7 @@ pub(crate) struct Supervisor {
     pub(crate) extended: Arc<watch::Sender<Option<Instant>>>,
     pub(crate) output: Option<Output>,
     pub(crate) after_stop: Option<AfterStop>,
+    pub(crate) keeper: Keeper,
     pub(crate) slots: Arc<Slots>,
     /// The last handle of the loader is gone and takes its services along.
     pub(crate) abandoned: CancellationToken,
@@ -285,6 +287,7 @@ impl Supervisor {
             output.drain();
         }
         let pid = self.child.pid();
+        self.keeper.release(Key::run(&self.service_name, pid));
         if let Some((_, notifier)) = self.notices {
             notifier.forget(pid);
         }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::io::unix::AsyncFd;
 
 use crate::{
-    ChildProcess, ProcessIdentity, Signal, SignalTarget,
+    ChildProcess, Descriptor, ProcessIdentity, Signal, SignalTarget,
     adopt::boot_id,
     cgroup::{Hall, oom_kills},
     group::FoundGroup,
@@ -40,14 +40,19 @@ enum Tree {
 }
 
 impl AdoptedChild {
-    /// Fails only where there is no telling whether the leader lives.
+    /// Fails only where there is no telling whether the leader lives. A pidfd that was kept tells.
     pub(crate) fn new(
         service_name: &str,
         identity: &ProcessIdentity,
+        kept: Option<Pidfd>,
         hall: Option<&Arc<Hall>>,
     ) -> io::Result<Self> {
         let this_boot = identity.boot_id == boot_id()?;
-        let leader = if this_boot { open(identity)? } else { None };
+        let leader = match kept {
+            _ if !this_boot => None,
+            Some(kept) => Some(kept),
+            None => open(identity)?,
+        };
         let leader = leader.map(Arc::new).map(sys::watch_process).transpose()?;
         if leader.is_some() {
             LEADERS.adopt(identity.pid);
@@ -127,6 +132,11 @@ impl ChildProcess for AdoptedChild {
             Some(leader) => Arc::clone(leader.get_ref()) as Arc<dyn SignalTarget>,
             None => Arc::new(Nobody),
         }
+    }
+
+    fn pidfd(&self) -> Option<Descriptor> {
+        let leader = self.leader.as_ref()?;
+        Some(Arc::clone(leader.get_ref()) as Descriptor)
     }
 
     fn cgroup(&self) -> Option<PathBuf> {

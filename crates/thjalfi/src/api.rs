@@ -160,6 +160,10 @@ pub trait ServiceLoaderApi: Send + Sync + 'static {
         query: LogQuery,
     ) -> Result<LogStream, ServiceLoaderError>;
 
+    /// Added: closes the sockets, and parts from the keeper, which ends unless something still runs. Called last, in
+    /// good order; without it, a later loader goes on as after a crash.
+    async fn close(&self);
+
     /// Facts for observers.
     fn subscribe(&self) -> broadcast::Receiver<ProcessEvent>;
 }

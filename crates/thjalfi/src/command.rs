@@ -35,14 +35,9 @@ impl std::fmt::Debug for Spawner {
 
 impl Setting {
     /// The reading side of output that is being captured already.
-    pub(crate) fn output(&self) -> Result<Option<Output>, SpawnError> {
-        let open = |log| Output::open(log, &self.options, self.identity.as_ref());
-        Ok(self
-            .log
-            .as_ref()
-            .map(open)
-            .transpose()?
-            .map(|(output, _)| output))
+    pub(crate) fn resume_output(&self) -> Result<Option<Output>, SpawnError> {
+        let open = |log| Output::resume(log, &self.options, self.identity.as_ref());
+        self.log.as_ref().map(open).transpose()
     }
 
     /// Starts a program in this setting, with its output captured.

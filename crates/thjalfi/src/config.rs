@@ -23,6 +23,9 @@ pub struct ServiceLoaderConfig {
     pub cgroup_name: Option<String>,
     /// Where captured output goes; without it, services inherit `/dev/null`. Default: none.
     pub log_dir: Option<PathBuf>,
+    /// The process that keeps output, exit statuses and sockets while no daemon lives; without it, they are lost
+    /// then. Default: none.
+    pub keeper: Option<KeeperConfig>,
     /// Whether services are killed when the last handle of the loader is dropped. Default: false.
     pub kill_on_drop: bool,
 }
@@ -37,9 +40,21 @@ impl Default for ServiceLoaderConfig {
             containment: Containment::default(),
             cgroup_name: None,
             log_dir: None,
+            keeper: None,
             kill_on_drop: false,
         }
     }
+}
+
+/// A keeper, and where it is found by the next daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeeperConfig {
+    /// The program, which has to call [`run_keeper`](crate::run_keeper) and nothing else.
+    pub program: PathBuf,
+    /// Its arguments, its own name first.
+    pub args: Vec<String>,
+    /// Its socket, in a folder that exists and belongs to one daemon at a time.
+    pub socket: PathBuf,
 }
 
 /// How the process tree of a service is held together.

@@ -104,6 +104,10 @@ impl ServiceLoaderApi for ServiceLoader {
         self.read_log(service_name, query)
     }
 
+    async fn close(&self) {
+        self.close().await;
+    }
+
     fn subscribe(&self) -> broadcast::Receiver<ProcessEvent> {
         self.subscribe()
     }

@@ -27,11 +27,14 @@ pub use crate::{
     api::ServiceLoaderApi,
     authorize::{Admission, AuthorizeError, Authorizer, StartRequest},
     beside::CommandEnd,
-    config::{Containment, LogRotation, Readiness, ServiceLoaderConfig, StartOptions},
+    config::{
+        Containment, KeeperConfig, LogRotation, Readiness, ServiceLoaderConfig, StartOptions,
+    },
     error::{ServiceLoaderError, SpawnError, Stage},
     event::ProcessEvent,
     heimdall::Heimdall,
     identity::Identity,
+    keeper::{Descriptor, server::run_keeper},
     limits::raise_descriptor_limit,
     loader::{Ports, ServiceLoader},
     log::{LogLine, LogQuery, LogStream, OutputStream},
@@ -65,6 +68,7 @@ mod follow;
 mod group;
 mod heimdall;
 mod identity;
+mod keeper;
 mod leftover;
 mod limits;
 mod loader;

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{OnceCell, Semaphore, broadcast};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     error::{SpawnError, Stage},
     follow,
     identity::Identity,
+    keeper::Keeper,
     logfile::Log,
     notify::{self, Notifier},
     options,
@@ -67,6 +68,9 @@ struct Inner {
     logs: Mutex<HashMap<String, Arc<Log>>>,
     notifier: Arc<Notifier>,
     sockets: Sockets,
+    keeper: Keeper,
+    /// Done once what an earlier daemon has left was fetched.
+    opened: OnceCell<()>,
     /// One at a time.
     turns: Semaphore,
     tasks: TaskTracker,
@@ -96,13 +100,16 @@ impl ServiceLoader {
 
     /// A loader with other ports. `containment` and `cgroup_name` are the spawner's business then.
     pub fn with_ports(config: ServiceLoaderConfig, ports: Ports) -> Self {
+        let keeper = Keeper::new(config.keeper.clone());
         Self {
             inner: Arc::new(Inner {
                 paths: RwLock::new(config.service_paths.clone()),
                 ports,
                 slots: Arc::new(Slots::new()),
                 logs: Mutex::default(),
-                sockets: Sockets::default(),
+                sockets: Sockets::new(keeper.clone()),
+                keeper,
+                opened: OnceCell::new(),
                 notifier: Arc::new(Notifier::new(config.cgroup_name.clone())),
                 turns: Semaphore::new(1),
                 tasks: TaskTracker::new(),
@@ -309,7 +316,17 @@ impl ServiceLoader {
     ///
     /// As there.
     pub async fn end_leftovers(&self) -> Result<(), ServiceLoaderError> {
+        self.inner.open().await;
+        let is_known = |name: &str| self.inner.path(name).is_some();
+        self.inner.keeper.forget_others(is_known);
+        self.inner.sockets.retain(is_known);
         Ok(self.inner.ports.spawner.end_leftovers().await?)
+    }
+
+    /// As [`ServiceLoaderApi::close`](crate::ServiceLoaderApi::close).
+    pub async fn close(&self) {
+        self.inner.sockets.retain(|_| false);
+        self.inner.keeper.close().await;
     }
 
     async fn launch(
@@ -351,6 +368,7 @@ impl Inner {
         reservation: Reservation,
     ) -> Result<Run, ServiceLoaderError> {
         self.turn().await;
+        self.open().await;
         let failed = |error| ServiceLoaderError::spawn_failed(service_name, &error);
         let program = program_path(path);
         let admission = self
@@ -415,6 +433,17 @@ impl Inner {
         }
         self.tasks.spawn(Box::new(supervisor).run());
         Ok(run)
+    }
+
+    /// Before the first process: goes on with what an earlier daemon had kept.
+    async fn open(&self) {
+        let open = async || {
+            // The keeper belongs into the group that this process moves to.
+            self.ports.spawner.containment();
+            self.keeper.open(&self.tasks).await;
+            self.sockets.resume();
+        };
+        self.opened.get_or_init(open).await;
     }
 
     /// Zero, which no start could meet, is the configured time.

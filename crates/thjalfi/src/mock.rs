@@ -4,7 +4,7 @@
 
 use std::{
     io,
-    os::unix::process::ExitStatusExt,
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
     path::PathBuf,
     process::ExitStatus,
     sync::{
@@ -137,7 +137,12 @@ impl ProcessSpawner for FakeSpawner {
         Ok(Box::new(child))
     }
 
-    async fn adopt(&self, _: &str, _: &ProcessIdentity) -> io::Result<Box<dyn ChildProcess>> {
+    async fn adopt(
+        &self,
+        _: &str,
+        _: &ProcessIdentity,
+        _: Option<OwnedFd>,
+    ) -> io::Result<Box<dyn ChildProcess>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -22,7 +22,8 @@ use tokio_util::{
 };
 
 use crate::{
-    ChildProcess, Containment, ProcessIdentity, ProcessSpawner, Signal, SignalTarget, SpawnSpec,
+    ChildProcess, Containment, Descriptor, ProcessIdentity, ProcessSpawner, Signal, SignalTarget,
+    SpawnSpec,
     adopted::AdoptedChild,
     capability,
     cgroup::{Group, Hall},
@@ -152,12 +153,13 @@ impl ProcessSpawner for OsSpawner {
         &self,
         service_name: &str,
         identity: &ProcessIdentity,
+        pidfd: Option<OwnedFd>,
     ) -> io::Result<Box<dyn ChildProcess>> {
         let hall = match self.active() {
             Ok(Active::Cgroup(hall)) => Some(hall),
             Ok(Active::Session) | Err(_) => None,
         };
-        let child = AdoptedChild::new(service_name, identity, hall)?;
+        let child = AdoptedChild::new(service_name, identity, pidfd.map(Pidfd::new), hall)?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.groups.extend(child.cgroup());
         held.marks.extend(child.mark());
@@ -370,6 +372,10 @@ impl ChildProcess for OsChild {
 
     fn leader(&self) -> Arc<dyn SignalTarget> {
         Arc::clone(self.leader.get_ref()) as Arc<dyn SignalTarget>
+    }
+
+    fn pidfd(&self) -> Option<Descriptor> {
+        Some(Arc::clone(self.leader.get_ref()) as Descriptor)
     }
 
     fn cgroup(&self) -> Option<PathBuf> {

@@ -29,7 +29,7 @@ use regex_lite::Regex;
 use tokio::net::unix::pipe;
 
 use crate::{
-    OutputStream, Readiness, StartOptions,
+    Descriptor, OutputStream, Readiness, StartOptions,
     error::{SpawnError, Stage},
     identity::Identity,
     logfile::{LastBatch, Log},
@@ -61,7 +61,7 @@ pub(crate) struct Output {
 #[derive(Debug)]
 struct Source {
     stream: OutputStream,
-    pipe: Option<pipe::Receiver>,
+    pipe: Option<Arc<pipe::Receiver>>,
     /// Bytes of an unfinished line that were looked at and left where they are.
     held: usize,
     /// Nothing was added to them when they were looked at again.
@@ -73,8 +73,32 @@ struct Source {
 }
 
 impl Output {
-    /// Makes or finds the FIFOs; returns the service's ends as well.
+    /// Makes or finds the FIFOs; returns the service's ends as well. What an earlier daemon has left in them comes
+    /// first.
     pub(crate) fn open(
+        log: &Arc<Log>,
+        options: &StartOptions,
+        owner: Option<&Identity>,
+    ) -> Result<(Self, (OwnedFd, OwnedFd)), SpawnError> {
+        let (mut output, ends) = Self::find(log, options, owner)?;
+        if output.stdout.holds_something() || output.stderr.holds_something() {
+            output.skip_written();
+        }
+        Ok((output, ends))
+    }
+
+    /// Goes on after an earlier daemon, whose service runs on.
+    pub(crate) fn resume(
+        log: &Arc<Log>,
+        options: &StartOptions,
+        owner: Option<&Identity>,
+    ) -> Result<Self, SpawnError> {
+        let (mut output, _) = Self::find(log, options, owner)?;
+        output.skip_written();
+        Ok(output)
+    }
+
+    fn find(
         log: &Arc<Log>,
         options: &StartOptions,
         owner: Option<&Identity>,
@@ -102,11 +126,16 @@ impl Output {
         Ok((output, (stdout_end, stderr_end)))
     }
 
-    /// Goes on after an earlier daemon, whose service runs on.
-    pub(crate) fn resume(&mut self) {
+    fn skip_written(&mut self) {
         for source in [&mut self.stdout, &mut self.stderr] {
             source.skip_written(&self.log);
         }
+    }
+
+    /// What keeps unread output from being lost, for somebody else to keep.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = Descriptor> {
+        let pipes = [&self.stdout, &self.stderr].map(|source| source.pipe.clone());
+        pipes.into_iter().flatten().map(|pipe| pipe as Descriptor)
     }
 
     /// Waits for output and writes it down; returns whether a line matched the pattern. Never ends
@@ -158,7 +187,7 @@ impl Source {
             stream,
             // Small writes may take twice their room, and a quarter of the rest is for the next ones.
             hold: usize::try_from(size / 4).map_or(0, |hold| hold.min(CHUNK / 4)),
-            pipe: Some(pipe),
+            pipe: Some(Arc::new(pipe)),
             held: 0,
             stale: false,
             partial: Vec::new(),
@@ -237,6 +266,11 @@ impl Source {
         {
             tracing::warn!(%error, "output was read and cannot be taken out: it will come twice");
         }
+    }
+
+    fn holds_something(&self) -> bool {
+        let peeked = self.pipe.as_ref().map(|pipe| peek(pipe, &mut [0]));
+        matches!(peeked, Some(Ok(1)))
     }
 
     /// Takes out what an earlier daemon has written down before it was killed.

@@ -9,16 +9,18 @@ use std::{
     io::{self, ErrorKind},
     net::{SocketAddr, TcpListener, UdpSocket},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
+    Descriptor,
     error::{SpawnError, Stage},
+    keeper::{Keeper, Key},
     sys,
 };
 
@@ -103,11 +105,64 @@ impl Drop for Socket {
     }
 }
 
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// The sockets of all services.
 #[derive(Debug, Default)]
-pub(crate) struct Sockets(Mutex<HashMap<String, Vec<Arc<Socket>>>>);
+pub(crate) struct Sockets {
+    all: Mutex<HashMap<String, Vec<Arc<Socket>>>>,
+    keeper: Keeper,
+}
 
 impl Sockets {
+    pub(crate) fn new(keeper: Keeper) -> Self {
+        Self {
+            keeper,
+            all: Mutex::default(),
+        }
+    }
+
+    /// Goes on with those that an earlier daemon has opened.
+    pub(crate) fn resume(&self) {
+        let mut all = self.lock();
+        for (service_name, address, fd) in self.keeper.take_sockets() {
+            let socket = Arc::new(Socket { address, fd });
+            self.keep(&service_name, &socket);
+            all.entry(service_name).or_default().push(socket);
+        }
+    }
+
+    /// Closes those of all other services.
+    pub(crate) fn retain(&self, is_known: impl Fn(&str) -> bool) {
+        let gone: Vec<_> = self
+            .lock()
+            .keys()
+            .filter(|name| !is_known(name))
+            .cloned()
+            .collect();
+        gone.iter().for_each(|name| self.forget(name));
+    }
+
+    fn keep(&self, service_name: &str, socket: &Arc<Socket>) {
+        let key = key(service_name, socket);
+        self.keeper
+            .hold(key, vec![Arc::clone(socket) as Descriptor]);
+    }
+
+    fn release<'a>(&self, service_name: &str, sockets: impl IntoIterator<Item = &'a Arc<Socket>>) {
+        for socket in sockets {
+            self.keeper.release(key(service_name, socket));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Arc<Socket>>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Copies of a service's sockets for its next run, in the order of the addresses. What is open
     /// already stays as it is; what is not asked for any more is closed.
     pub(crate) fn open(
@@ -119,7 +174,7 @@ impl Sockets {
             self.forget(service_name);
             return Ok(Vec::new());
         }
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lock();
         let before = all.get(service_name).map(Vec::as_slice).unwrap_or_default();
         let socket = |address: &SocketAddress| {
             if let Some(open) = before.iter().find(|open| open.address == *address) {
@@ -140,14 +195,29 @@ impl Sockets {
             });
             opened.map_err(|error| SpawnError::new(Stage::Socket, address.to_string(), error))?;
         }
+        let are_kept = |kept: &[Arc<Socket>], socket: &&Arc<Socket>| {
+            kept.iter().any(|kept| Arc::ptr_eq(kept, socket))
+        };
+        let gone = before.iter().filter(|socket| !are_kept(&sockets, socket));
+        self.release(service_name, gone);
+        for new in sockets.iter().filter(|socket| !are_kept(before, socket)) {
+            self.keep(service_name, new);
+        }
         all.insert(service_name.to_owned(), sockets);
         Ok(copies)
     }
 
     /// Closes those of a service; a running one keeps its own copies.
     pub(crate) fn forget(&self, service_name: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(service_name);
+        let gone = self.lock().remove(service_name);
+        self.release(service_name, gone.iter().flatten());
+    }
+}
+
+fn key(service_name: &str, socket: &Socket) -> Key {
+    Key::Socket {
+        service_name: service_name.to_owned(),
+        address: socket.address.clone(),
     }
 }
 

@@ -11,7 +11,8 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    ProcessIdentity, Signal, SignalTarget, StartOptions, error::SpawnError, identity::Identity,
+    Descriptor, ProcessIdentity, Signal, SignalTarget, StartOptions, error::SpawnError,
+    identity::Identity,
 };
 
 /// All that is needed to start one process.
@@ -51,8 +52,9 @@ pub trait ProcessSpawner: Send + Sync + 'static {
     /// The stage that failed; no process is left then.
     async fn spawn(&self, spec: SpawnSpec) -> Result<Box<dyn ChildProcess>, SpawnError>;
 
-    /// Takes over the process tree of a run that an earlier daemon has started. A leader that has
-    /// ended is a child whose status is not known; nobody else with its number is ever touched.
+    /// Takes over the process tree of a run that an earlier daemon has started; a pidfd of its leader may have
+    /// been kept. A leader that ended without that is a child whose status is not known; nobody else with its
+    /// number is ever touched.
     ///
     /// # Errors
     ///
@@ -61,6 +63,7 @@ pub trait ProcessSpawner: Send + Sync + 'static {
         &self,
         service_name: &str,
         identity: &ProcessIdentity,
+        pidfd: Option<OwnedFd>,
     ) -> io::Result<Box<dyn ChildProcess>>;
 
     /// Kills whatever earlier daemons of this hall have left running and nobody has adopted, and waits
@@ -88,6 +91,11 @@ pub trait ChildProcess: fmt::Debug + Send + 'static {
 
     /// Where signals for the leader go.
     fn leader(&self) -> Arc<dyn SignalTarget>;
+
+    /// What means the leader even after its end, for somebody else to keep.
+    fn pidfd(&self) -> Option<Descriptor> {
+        None
+    }
 
     /// Folder of the cgroup that holds the tree, where there is one.
     fn cgroup(&self) -> Option<PathBuf>;

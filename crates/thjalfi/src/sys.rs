@@ -8,7 +8,7 @@ use std::{
     fs::File,
     io, mem,
     os::{
-        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
         unix::process::ExitStatusExt,
     },
     process::ExitStatus,
@@ -17,7 +17,7 @@ use std::{
 
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::{Signal, SignalTarget};
+use crate::{Signal, SignalTarget, socket::FIRST};
 
 /// A descriptor that means one process for ever, whatever becomes of its number.
 #[derive(Debug)]
@@ -101,6 +101,31 @@ impl AsRawFd for Pidfd {
     }
 }
 
+impl AsFd for Pidfd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The first socket that was passed to this process, which the caller owns from now on.
+pub(crate) fn passed_socket() -> io::Result<OwnedFd> {
+    // SAFETY: integers only; it fails if nothing is open there.
+    check(unsafe { libc::fcntl(FIRST, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
+    // SAFETY: it is open, and in a process that was started with it nobody else has taken it.
+    Ok(unsafe { OwnedFd::from_raw_fd(FIRST) })
+}
+
+/// Waits for the next connection.
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let (any, length) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: no address is asked for, and the call returns a new descriptor that nobody else owns.
+    unsafe {
+        let fd = libc::accept4(listener.as_raw_fd(), any, length, libc::SOCK_CLOEXEC);
+        check(fd.into())?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
 /// A copy whose number is not below `lowest`.
 pub(crate) fn copy_above(fd: BorrowedFd<'_>, lowest: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open, and the call returns a new one that nobody else owns.
@@ -115,6 +140,12 @@ pub(crate) fn copy_above(fd: BorrowedFd<'_>, lowest: RawFd) -> io::Result<OwnedF
 pub(crate) fn watch_process(pidfd: Arc<Pidfd>) -> io::Result<AsyncFd<Arc<Pidfd>>> {
     // SAFETY: a `Pidfd` keeps its one descriptor open as long as it lives.
     Ok(unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE)? })
+}
+
+/// Both directions of a socket that does not wait.
+pub(crate) fn watch_socket(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` keeps its one descriptor open as long as it lives.
+    Ok(unsafe { AsyncFd::register(socket)? })
 }
 
 /// Has priority events when the content of a kernel file changes.

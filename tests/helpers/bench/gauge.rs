@@ -47,6 +47,7 @@ impl Supervisor {
         let mut pids = hall.processes();
         pids.retain(|pid| binary(*pid).is_ok_and(|path| path == own));
         pids.push(daemon);
+        pids.extend(hall.keeper_pid());
         Ok(Self(pids))
     }
 

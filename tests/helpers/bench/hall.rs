@@ -112,7 +112,13 @@ impl Hall {
         self.daemon.0.id()
     }
 
-    /// All living processes of the hall but the daemon.
+    /// Pid of the hall's keeper, where there is one.
+    pub(crate) fn keeper_pid(&self) -> Option<u32> {
+        let keeper = self.folder.keeper()?.pid;
+        (keeper != self.daemon_pid()).then_some(keeper)
+    }
+
+    /// All living processes of the hall but the daemon and its keeper.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let daemon = self.daemon_pid();
         let all = self.folder.processes().into_iter();

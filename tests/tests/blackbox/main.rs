@@ -17,6 +17,7 @@ mod grpc;
 mod grpc_health;
 mod health;
 mod init;
+mod keeper;
 mod limits;
 mod probes;
 mod reload;

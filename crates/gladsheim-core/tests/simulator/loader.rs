@@ -249,6 +249,8 @@ impl ServiceLoaderApi for FakeLoader {
         not_running(name)
     }
 
+    async fn close(&self) {}
+
     fn subscribe(&self) -> broadcast::Receiver<ProcessEvent> {
         broadcast::channel(1).1
     }

@@ -145,6 +145,7 @@ pub(crate) async fn open(services: Vec<ServiceDefinition>) -> (Gladsheim, Arc<Sc
 
 fn loader(script: &Arc<Script>) -> MockServiceLoaderApi {
     let mut loader = MockServiceLoaderApi::new();
+    loader.expect_close().return_const(());
     let told = Arc::clone(script);
     loader.expect_launch_service().returning(move |name, _| {
         told.note("thjalfi.launch", name);

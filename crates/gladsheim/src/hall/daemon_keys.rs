@@ -54,6 +54,7 @@ impl Hall {
             containment,
             cgroup_name: _,
             log_dir: _,
+            keeper: _,
             kill_on_drop: _,
         } = loader;
         let ResourceManagerConfig {

@@ -10,6 +10,7 @@ use crate::{
     actor::Supervisor,
     command::{AfterStop, Setting, Spawner},
     identity::Identity,
+    keeper::Key,
     output::Output,
     process::Shared,
     slots::{Reservation, Run},
@@ -55,6 +56,11 @@ impl Inner {
             let notices = self.notifier.listen(child.pid(), child.cgroup());
             (notices, Arc::clone(&self.notifier))
         });
+        let pipes = output.iter().flat_map(Output::descriptors);
+        let descriptors = child.pidfd().into_iter().chain(pipes).collect();
+        let key = Key::run(service_name, child.pid());
+        self.keeper.hold(key, descriptors);
+        self.keeper.forget_runs(service_name);
         let supervisor = Supervisor {
             service_name: service_name.to_owned(),
             child,
@@ -73,6 +79,7 @@ impl Inner {
                 command,
                 limit: self.config.shutdown_timeout,
             }),
+            keeper: self.keeper.clone(),
             slots: Arc::clone(&self.slots),
             abandoned: self.abandoned.clone(),
         };
@@ -93,7 +100,10 @@ impl Inner {
             options,
         } = options;
         let spawner = &self.ports.spawner;
-        let child = spawner.adopt(service_name, &identity).await?;
+        self.open().await;
+        let kept = self.keeper.take(&Key::run(service_name, identity.pid));
+        let pidfd = kept.and_then(|kept| kept.into_iter().next());
+        let child = spawner.adopt(service_name, &identity, pidfd).await?;
         let owner = Identity::resolve(options.user.as_deref(), options.group.as_deref());
         let setting = Setting {
             spawner: Spawner(Arc::clone(spawner)),
@@ -110,13 +120,10 @@ impl Inner {
         {
             tracing::warn!(service = service_name, %error, "it cannot tell of itself any more");
         }
-        let mut output = setting.output().unwrap_or_else(|error| {
+        let output = setting.resume_output().unwrap_or_else(|error| {
             tracing::warn!(service = service_name, %error, "its output is not captured any more");
             None
         });
-        if let Some(output) = &mut output {
-            output.resume();
-        }
         let start_time = identity.start_time;
         let (run, supervisor) = self.supervisor(service_name, setting, child, output, start_time);
         reservation.fulfil(run.clone());
