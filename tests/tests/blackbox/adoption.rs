@@ -325,7 +325,9 @@ fn a_stranger_that_the_journal_names_is_left_alone() {
 
         hall.spawn();
 
-        let thor = hall.wait_for_state("thor", "running");
+        let thor = hall.wait_for_status("thor", "started anew", |status| {
+            status["state"] == "running" && status["restart_count"] == 1
+        });
         assert_ne!(thor["process_id"], stranger.id());
         // The one that the journal no longer named was nobody's, and is gone.
         assert_ne!(thor["process_id"], pid);
