@@ -58,8 +58,9 @@ fn as_the_first_process_it_reaps_strangers_and_stops_all_when_asked() {
     let [first] = children(container.id())[..] else {
         panic!("{:?}", children(container.id()));
     };
-    let services = children(first);
-    assert_eq!(services.len(), 1, "{services:?}");
+    let services = wait_until("the service and the keeper", || {
+        Some(children(first)).filter(|children| children.len() == 2)
+    });
 
     // An orphan that no service has made, and that ends.
     let told = hall.path("told");
