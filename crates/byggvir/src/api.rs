@@ -52,6 +52,13 @@ pub trait ResourceManagerApi: Send + Sync + 'static {
     /// `ServiceNotFound`; `SystemError` if no process of it is alive.
     fn get_usage_detail(&self, service_name: &str) -> Result<UsageDetail, ResourceManagerError>;
 
+    /// Added: the same for several services, in their order, at little more than the cost of one where they have
+    /// no cgroups.
+    fn get_usage_details<'a>(
+        &self,
+        service_names: &[&'a str],
+    ) -> Vec<Result<UsageDetail, ResourceManagerError>>;
+
     /// Usage of the whole machine.
     fn get_system_usage(&self) -> SystemResourceUsage;
 

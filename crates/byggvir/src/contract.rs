@@ -42,6 +42,13 @@ impl ResourceManagerApi for ResourceManager {
         self.get_usage_detail(service_name)
     }
 
+    fn get_usage_details<'a>(
+        &self,
+        service_names: &[&'a str],
+    ) -> Vec<Result<UsageDetail, ResourceManagerError>> {
+        self.get_usage_details(service_names)
+    }
+
     fn get_system_usage(&self) -> SystemResourceUsage {
         self.get_system_usage()
     }

@@ -17,7 +17,7 @@ use crate::{
     BatteryHandler, BatterySource, CgroupEnforcer, HostProbe, LimitEnforcer, LimitHandler,
     LimitPolicy, LimitViolation, PowerSupplyClass, ProcessTree, ResourceEvent,
     ResourceManagerConfig, ResourceManagerError, SystemProbe, SystemResourceUsage, UsageDetail,
-    ViolationListener, limits, lock, meter::Meter, probe::read_detail, sampler::Sampler,
+    ViolationListener, limits, lock, meter::Meter, probe::read_details, sampler::Sampler,
     table::Run, teller::Teller,
 };
 
@@ -261,15 +261,35 @@ impl ResourceManager {
         &self,
         service_name: &str,
     ) -> Result<UsageDetail, ResourceManagerError> {
-        let tree = {
+        let mut details = self.get_usage_details(&[service_name]);
+        details.remove(0)
+    }
+
+    /// As [`get_usage_detail`](Self::get_usage_detail) for several services, in their order; where they have no
+    /// cgroups, the processes of the machine are listed once for all of them.
+    pub fn get_usage_details(
+        &self,
+        service_names: &[&str],
+    ) -> Vec<Result<UsageDetail, ResourceManagerError>> {
+        let trees: Vec<_> = {
             let table = lock(&self.inner.meter.table);
-            let run = table
-                .get(service_name)
-                .and_then(|entry| entry.run.as_ref())
-                .ok_or_else(|| ResourceManagerError::ServiceNotFound(service_name.to_owned()))?;
-            Arc::clone(&run.tracked.tree)
+            let tree = |name: &&str| {
+                let run = table.get(name)?.run.as_ref()?;
+                Some(Arc::clone(&run.tracked.tree))
+            };
+            service_names.iter().map(tree).collect()
         };
-        read_detail(&tree).map_err(|error| ResourceManagerError::SystemError(error.to_string()))
+        let mut details = read_details(trees.iter().flatten().map(|tree| &**tree)).into_iter();
+        let detail = |(name, tree): (&&str, Option<_>)| {
+            tree.and_then(|_| details.next())
+                .ok_or_else(|| ResourceManagerError::ServiceNotFound((*name).to_owned()))?
+                .map_err(|error| ResourceManagerError::SystemError(error.to_string()))
+        };
+        service_names
+            .iter()
+            .zip(trees.clone())
+            .map(detail)
+            .collect()
     }
 
     /// Usage of the whole machine; zeros if it cannot be read.

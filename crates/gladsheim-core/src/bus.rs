@@ -5,14 +5,14 @@
 //! reads the registry again to know the present. Nothing that must happen depends on an event.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
 use tokio::sync::watch;
 
-use crate::{Event, EventKind};
+use crate::{Event, EventKind, ServiceEvent};
 
 /// The publishing side; clones share one ring.
 #[derive(Debug, Clone)]
@@ -28,6 +28,31 @@ struct Ring {
     capacity: usize,
     /// Number of the newest event; 0 before the first.
     newest: u64,
+    counts: EventCounts,
+}
+
+/// What a bus has carried since it was made: whoever counts by following it could fall behind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct EventCounts {
+    /// How many events, by [`EventKind::name`].
+    pub kinds: BTreeMap<&'static str, u64>,
+    /// Lines of output that were dropped, by service; without those of which none was.
+    pub dropped_lines: BTreeMap<String, u64>,
+}
+
+impl EventCounts {
+    fn count(&mut self, kind: &EventKind) {
+        *self.kinds.entry(kind.name()).or_default() += 1;
+        if let EventKind::Service {
+            service_name,
+            event: ServiceEvent::OutputDropped { lines },
+        } = kind
+        {
+            let dropped = self.dropped_lines.entry(service_name.clone()).or_default();
+            *dropped = dropped.saturating_add(*lines);
+        }
+    }
 }
 
 impl EventBus {
@@ -37,6 +62,7 @@ impl EventBus {
             events: VecDeque::new(),
             capacity,
             newest: 0,
+            counts: EventCounts::default(),
         };
         Self {
             ring: Arc::new(Mutex::new(ring)),
@@ -49,6 +75,7 @@ impl EventBus {
         // The number is announced under the ring's lock, so that announcements come in order.
         let mut ring = lock(&self.ring);
         ring.newest += 1;
+        ring.counts.count(&kind);
         let event = Event {
             seq: ring.newest,
             at: SystemTime::now(),
@@ -59,6 +86,11 @@ impl EventBus {
         }
         ring.events.push_back(Arc::new(event));
         self.newest.send_replace(ring.newest);
+    }
+
+    /// What was published so far.
+    pub(crate) fn counts(&self) -> EventCounts {
+        lock(&self.ring).counts.clone()
     }
 
     /// An observer that begins after event number `since`.
@@ -184,6 +216,27 @@ mod tests {
         // The observer is polled first, and waits.
         let (seen, ()) = tokio::join!(biased; watching, publishing);
         assert_eq!(seen, (Some(1), None));
+    }
+
+    #[test]
+    fn events_and_dropped_lines_are_counted() {
+        let bus = EventBus::new(1);
+        for lines in [3, 4] {
+            bus.publish(EventKind::Service {
+                service_name: "thor".into(),
+                event: ServiceEvent::OutputDropped { lines },
+            });
+        }
+        bus.publish(EventKind::HallReady);
+        let counts = bus.counts();
+        assert_eq!(
+            counts.kinds,
+            BTreeMap::from([("hall.ready", 1), ("output.dropped", 2)])
+        );
+        assert_eq!(
+            counts.dropped_lines,
+            BTreeMap::from([("thor".to_owned(), 7)])
+        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use skirnir;
 pub use thjalfi;
 
 pub use crate::{
-    bus::Subscription,
+    bus::{EventCounts, Subscription},
     config::GladsheimConfig,
     definition::{Dependency, DependencyCondition, ServiceDefinition},
     error::{GladsheimError, Result},

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use byggvir::{ResourceLimits, ResourceUsage, SystemResourceUsage, UsageDetail};
-use roskva::{HealthUpdateStream, ServiceHealth};
+use roskva::{CheckStatistics, HealthUpdateStream, ServiceHealth};
 use skirnir::{ServiceMetadata, ServiceStatistics};
 use thjalfi::{LogQuery, LogStream};
 
 use crate::{
-    Gladsheim, GladsheimConfig, GladsheimError, Result, ServiceDefinition, ServiceStatus,
-    Subscription,
+    EventCounts, Gladsheim, GladsheimConfig, GladsheimError, Result, ServiceDefinition,
+    ServiceStatus, Subscription,
 };
 
 impl Gladsheim {
@@ -136,6 +136,23 @@ impl Gladsheim {
             }
             outcome => Ok(outcome?),
         }
+    }
+
+    /// As [`get_usage_detail`](Self::get_usage_detail) for several services, in their order; `None` for one that
+    /// does not run. Blocks longer: for a thousand services some hundred milliseconds.
+    pub fn get_usage_details(&self, names: &[&str]) -> Vec<Option<UsageDetail>> {
+        let details = self.byggvir.get_usage_details(names);
+        details.into_iter().map(|detail| detail.ok()).collect()
+    }
+
+    /// How long the checks of a service take, and how they end, for each kind of check that has run.
+    pub fn get_check_statistics(&self, name: &str) -> Vec<CheckStatistics> {
+        self.roskva.check_statistics(name)
+    }
+
+    /// What the bus has carried so far.
+    pub fn event_counts(&self) -> EventCounts {
+        self.hall.bus.counts()
     }
 
     /// Usage of the machine.

@@ -25,6 +25,8 @@ pub struct ServiceStatus {
     pub cpu_percent: Option<f32>,
     /// Automatic restarts; never falls.
     pub restart_count: u32,
+    /// Of these, how many since this daemon began, by the cause of the end that each followed.
+    pub restart_causes: Vec<(skirnir::Cause, u32)>,
     /// How the last run ended; kept until the next end.
     pub cause: Option<skirnir::Cause>,
     /// What went wrong at the last end.
@@ -75,6 +77,7 @@ impl ServiceStatus {
             memory_bytes: usage.map(|usage| usage.memory_bytes),
             cpu_percent: usage.map(|usage| usage.cpu_percent),
             restart_count: metadata.restart_count,
+            restart_causes: metadata.restart_causes.clone(),
             cause: metadata.cause,
             error_message: metadata.error_message.clone(),
             reason: metadata.reason.clone(),

@@ -7,8 +7,8 @@ use gladsheim_types::{HealthCheckStrategy, ServiceHealth};
 use tokio::sync::broadcast;
 
 use crate::{
-    ExitReport, HealthEvent, HealthMonitorError, HealthStatusChange, HealthUpdateStream,
-    MonitorOptions, RestartDecision, ServiceCrash,
+    CheckStatistics, ExitReport, HealthEvent, HealthMonitorError, HealthStatusChange,
+    HealthUpdateStream, MonitorOptions, RestartDecision, ServiceCrash,
 };
 
 /// Called when a verdict changes. Must not block; a panic in it is contained.
@@ -79,6 +79,10 @@ pub trait HealthMonitorApi: Send + Sync + 'static {
     ///
     /// `ServiceNotFound`.
     fn get_health(&self, service_name: &str) -> Result<ServiceHealth, HealthMonitorError>;
+
+    /// Added: how long the checks of a service take, and how they end: a value for each kind of check that
+    /// has run. Nothing for a name that is not monitored.
+    fn check_statistics(&self, service_name: &str) -> Vec<CheckStatistics>;
 
     /// Added: what the readiness check says; `None` if there is none.
     fn is_ready(&self, service_name: &str) -> Option<bool>;

@@ -18,8 +18,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    HealthEvent, HealthMonitorConfig, HealthMonitorError, HealthStatusChange, MonitorOptions,
-    MonitorPorts, ServiceCrash,
+    CheckStatistics, HealthEvent, HealthMonitorConfig, HealthMonitorError, HealthStatusChange,
+    MonitorOptions, MonitorPorts, ServiceCrash,
     agenda::{Agenda, Job},
     herald::Herald,
     policy::{backoff, budget::Budget, gate::CheckKind, guard::Delays},
@@ -310,13 +310,14 @@ impl Core {
         Ok(())
     }
 
-    /// Counts the end of a check of run `run`.
+    /// Counts the end of a check of run `run`; `took` is `None` where a stream has told.
     pub(crate) fn record(
         self: &Arc<Self>,
         name: &str,
         run: u64,
         kind: CheckKind,
         outcome: ProbeOutcome,
+        took: Option<Duration>,
     ) {
         let alive = self.is_alive(name);
         let starving = self.starvation(&outcome);
@@ -324,6 +325,9 @@ impl Core {
         let mut book = self.lock();
         match book.services.get_mut(name) {
             Some(service) if service.run == run && service.phase == Phase::Watched => {
+                if let Some(took) = took {
+                    service.statistics.record(kind, &outcome, took);
+                }
                 service.record(kind, outcome, now);
             }
             Some(_) | None => return,
@@ -380,6 +384,12 @@ impl Core {
     pub(crate) fn health(&self, name: &str) -> Result<ServiceHealth, HealthMonitorError> {
         let alive = self.is_alive(name);
         Ok(find(&mut self.lock(), name)?.health(self.now(), alive))
+    }
+
+    pub(crate) fn statistics(&self, name: &str) -> Vec<CheckStatistics> {
+        let book = self.lock();
+        let service = book.services.get(name);
+        service.map_or_else(Vec::new, |service| service.statistics.present())
     }
 
     pub(crate) fn is_ready(&self, name: &str) -> Option<bool> {

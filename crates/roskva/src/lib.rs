@@ -40,6 +40,7 @@ pub use crate::{
         CommandEnd, CommandRunner, EndRequest, MonitorPorts, ProcessLiveness, RestartHandler,
     },
     starvation::{MachinePressure, Starvation},
+    statistics::CheckStatistics,
 };
 
 mod agenda;
@@ -59,6 +60,7 @@ mod restart;
 mod scheduler;
 mod service;
 mod starvation;
+mod statistics;
 mod watch;
 
 /// Generated mocks of this crate's traits, for the tests of dependent crates.

@@ -8,9 +8,9 @@ use tokio::sync::broadcast;
 use tokio_util::sync::DropGuard;
 
 use crate::{
-    CrashListener, ExitReport, HealthEvent, HealthListener, HealthMonitorApi, HealthMonitorConfig,
-    HealthMonitorError, HealthStatusChange, HealthUpdateStream, MonitorOptions, MonitorPorts,
-    RestartDecision, ServiceCrash, core::Core,
+    CheckStatistics, CrashListener, ExitReport, HealthEvent, HealthListener, HealthMonitorApi,
+    HealthMonitorConfig, HealthMonitorError, HealthStatusChange, HealthUpdateStream,
+    MonitorOptions, MonitorPorts, RestartDecision, ServiceCrash, core::Core,
 };
 
 /// Checks services, sees crashes, decides about restarts (specification: Roskva).
@@ -114,6 +114,12 @@ impl HealthMonitor {
     /// `ServiceNotFound`.
     pub fn get_health(&self, service_name: &str) -> Result<ServiceHealth, HealthMonitorError> {
         self.core.health(service_name)
+    }
+
+    /// Added: how long the checks of a service take, and how they end: a value for each kind of check that
+    /// has run. Nothing for a name that is not monitored.
+    pub fn check_statistics(&self, service_name: &str) -> Vec<CheckStatistics> {
+        self.core.statistics(service_name)
     }
 
     /// Added: what the readiness check says; `None` if there is none.
@@ -248,6 +254,10 @@ impl HealthMonitorApi for HealthMonitor {
 
     fn get_health(&self, service_name: &str) -> Result<ServiceHealth, HealthMonitorError> {
         self.get_health(service_name)
+    }
+
+    fn check_statistics(&self, service_name: &str) -> Vec<CheckStatistics> {
+        self.check_statistics(service_name)
     }
 
     fn is_ready(&self, service_name: &str) -> Option<bool> {

@@ -7,7 +7,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use gladsheim_types::{HealthCheckStrategy, ServiceHealth};
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::{
     CheckOptions, EndRequest, HealthMonitorError, RestartHandler,
@@ -86,7 +86,7 @@ impl Core {
             tokio::select! {
                 biased;
                 () = ended.cancelled() => {}
-                outcome = outcome => core.record(&name, run, kind, outcome),
+                (outcome, took) = outcome => core.record(&name, run, kind, outcome, Some(took)),
             }
         };
         self.tasks
@@ -174,15 +174,16 @@ impl Core {
             tokio::select! {
                 biased;
                 () = ended.cancelled() => return Err(no_run()),
-                outcome = outcome => self.record(name, run, kind, outcome),
+                (outcome, took) = outcome => self.record(name, run, kind, outcome, Some(took)),
             }
         }
         self.health(name)
     }
 
-    /// One check, which ends at its timeout and whose panic is contained.
-    async fn probe(&self, name: &str, options: &CheckOptions) -> ProbeOutcome {
+    /// One check, which ends at its timeout and whose panic is contained; and how long it took.
+    async fn probe(&self, name: &str, options: &CheckOptions) -> (ProbeOutcome, Duration) {
         let strategy = &options.strategy;
+        let begun = Instant::now();
         let check = async {
             match &self.ports.probe {
                 Some(probe) => probe.check(name, strategy).await,
@@ -195,7 +196,7 @@ impl Core {
         let longest = strategy
             .timeout()
             .unwrap_or(self.config.health_check_timeout);
-        match time::timeout(longest, AssertUnwindSafe(check).catch_unwind()).await {
+        let outcome = match time::timeout(longest, AssertUnwindSafe(check).catch_unwind()).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => {
                 let text = panic_text(&*panic);
@@ -206,7 +207,8 @@ impl Core {
                 "{}: no answer within {longest:?}",
                 target(strategy)
             )),
-        }
+        };
+        (outcome, begun.elapsed())
     }
 }
 

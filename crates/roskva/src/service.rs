@@ -27,6 +27,7 @@ use crate::{
         threshold::{Outcome, Threshold, Verdict},
     },
     probe::ProbeOutcome,
+    statistics::Statistics,
     watch::Watch,
 };
 
@@ -133,6 +134,7 @@ pub(crate) struct Service {
     /// In the order of [`CheckKind::ALL`].
     slots: [Option<Slot>; 3],
     pub(crate) history: History,
+    pub(crate) statistics: Statistics,
     pub(crate) pending: Option<Pending>,
     /// Ends a restart that is under way.
     pub(crate) restarting: CancellationToken,
@@ -156,6 +158,7 @@ impl Service {
             checks: parent.child_token(),
             slots: [None, None, None],
             history: History::default(),
+            statistics: Statistics::default(),
             pending: None,
             restarting: parent.child_token(),
             tasks: TaskTracker::new(),

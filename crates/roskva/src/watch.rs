@@ -122,7 +122,7 @@ impl Core {
                 return; // checks rest, or it is known already
             }
         }
-        self.record(name, run, kind, outcome);
+        self.record(name, run, kind, outcome, None);
     }
 
     fn watch_ended(&self, name: &str, run: u64, kind: CheckKind, end: WatchEnd) {

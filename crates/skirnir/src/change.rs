@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
-use gladsheim_types::{ResourceUsage, ServiceHealth};
+use gladsheim_types::{Cause, ResourceUsage, ServiceHealth};
 
 use crate::{
     RegistryChangeKind, RunEnd, ServiceMetadata, ServiceRegistry, ServiceRegistryError,
@@ -174,6 +174,15 @@ impl ServiceRegistry {
     pub fn record_restart(&self, service_name: &str) -> Result<()> {
         self.edit(service_name, |service| {
             service.restart_count = service.restart_count.saturating_add(1);
+            let cause = service.cause.unwrap_or(Cause::Unknown);
+            match service
+                .restart_causes
+                .iter_mut()
+                .find(|(of, _)| *of == cause)
+            {
+                Some((_, count)) => *count = count.saturating_add(1),
+                None => service.restart_causes.push((cause, 1)),
+            }
             Told::Yes
         })
     }

@@ -29,6 +29,8 @@ pub struct ServiceMetadata {
     pub restart_count: u32,
     /// Custom metadata.
     pub custom: HashMap<String, String>,
+    /// Added: of these, how many since this registry was made, by the cause of the end that each followed.
+    pub restart_causes: Vec<(Cause, u32)>,
     /// Added: addresses where it listens.
     pub endpoints: Vec<String>,
     /// Added: which run of the service this is, from 1; 0 before the first.

@@ -226,7 +226,18 @@ impl Model {
                 service.resource_usage = None;
                 service.health_status = None;
             }
-            Command::Restart => service.restart_count += 1,
+            Command::Restart => {
+                service.restart_count += 1;
+                let cause = service.cause.unwrap_or(Cause::Unknown);
+                match service
+                    .restart_causes
+                    .iter()
+                    .position(|(of, _)| *of == cause)
+                {
+                    Some(index) => service.restart_causes[index].1 += 1,
+                    None => service.restart_causes.push((cause, 1)),
+                }
+            }
             Command::Ready(ready, reason) => {
                 service.ready = ready;
                 match reason.as_deref() {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{member::cgroup_members, stat::parse_stat, tree_has_ended};
+use super::{member::cgroup_members, stat::parse_stat, system::ticks_per_second, tree_has_ended};
 use crate::{
     ProcessTree,
     pressure::{PressureKind, read_pressure},
@@ -21,6 +21,9 @@ pub struct UsageDetail {
     pub threads: Option<u64>,
     /// Descriptors that they hold open, those that are shared counted for each.
     pub open_files: Option<u64>,
+    /// CPU time since the run began, in seconds, that of reaped children included; without a cgroup of
+    /// living processes only.
+    pub cpu_seconds: Option<f64>,
     /// Bytes read from block devices since the run began; by living processes only, without the cgroup's
     /// I/O controller.
     pub read_bytes: Option<u64>,
@@ -39,16 +42,30 @@ pub struct UsageDetail {
     pub io_pressure: Option<f32>,
 }
 
-/// Reads all of it, by the cgroup where there is one.
+/// Reads all of it for each tree, by the cgroup where there is one. The processes of the machine are listed at
+/// most once, whatever the number of trees.
 ///
 /// # Errors
 ///
-/// `NotFound` for a tree without a living process.
-pub(crate) fn read_detail(tree: &ProcessTree) -> io::Result<UsageDetail> {
-    let members = match &tree.cgroup {
-        Some(folder) => cgroup_members(folder),
-        None => descendants(tree.pid)?,
+/// For each tree: `NotFound` without a living process.
+pub(crate) fn read_details<'a>(
+    trees: impl IntoIterator<Item = &'a ProcessTree>,
+) -> Vec<io::Result<UsageDetail>> {
+    let mut all = None;
+    let read = |tree: &ProcessTree| {
+        let members = match &tree.cgroup {
+            Some(folder) => cgroup_members(folder),
+            None => match &all {
+                Some(all) => descendants(all, tree.pid),
+                None => descendants(all.insert(list_processes()?), tree.pid),
+            },
+        };
+        read_detail(tree, members)
     };
+    trees.into_iter().map(read).collect()
+}
+
+fn read_detail(tree: &ProcessTree, members: Vec<u32>) -> io::Result<UsageDetail> {
     if members.is_empty() {
         return Err(tree_has_ended());
     }
@@ -65,6 +82,7 @@ pub(crate) fn read_detail(tree: &ProcessTree) -> io::Result<UsageDetail> {
         .unzip();
     Ok(UsageDetail {
         processes: Some(members.len() as u64),
+        cpu_seconds: cgroup.and_then(group_cpu).or_else(|| own_cpu(&members)),
         threads: sum_of(&members, "status", "Threads:"),
         open_files: open_files(&members),
         read_bytes,
@@ -80,10 +98,15 @@ pub(crate) fn read_detail(tree: &ProcessTree) -> io::Result<UsageDetail> {
     })
 }
 
-/// The leader, all that descend from it, and all of its session.
-fn descendants(leader: u32) -> io::Result<Vec<u32>> {
-    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    let mut open = vec![leader];
+/// Who is whose child, and who is in whose session; without zombies.
+#[derive(Default)]
+struct Processes {
+    children: HashMap<u32, Vec<u32>>,
+    sessions: HashMap<u32, Vec<u32>>,
+}
+
+fn list_processes() -> io::Result<Processes> {
+    let mut all = Processes::default();
     for entry in fs::read_dir("/proc")?.flatten() {
         let pid = entry
             .file_name()
@@ -100,19 +123,25 @@ fn descendants(leader: u32) -> io::Result<Vec<u32>> {
         if stat.is_zombie() {
             continue;
         }
-        children.entry(stat.parent).or_default().push(pid);
-        if stat.session == leader {
-            open.push(pid);
-        }
+        all.children.entry(stat.parent).or_default().push(pid);
+        all.sessions.entry(stat.session).or_default().push(pid);
     }
+    Ok(all)
+}
+
+/// The leader, all that descend from it, and all of its session.
+fn descendants(all: &Processes, leader: u32) -> Vec<u32> {
+    let of = |map: &HashMap<u32, Vec<u32>>, pid| map.get(&pid).cloned().unwrap_or_default();
+    let mut open = of(&all.sessions, leader);
+    open.push(leader);
     let mut found = HashSet::new();
     while let Some(pid) = open.pop() {
         if found.insert(pid) {
-            open.extend(children.remove(&pid).unwrap_or_default());
+            open.extend(of(&all.children, pid));
         }
     }
     found.retain(|pid| process(*pid).exists());
-    Ok(found.into_iter().collect())
+    found.into_iter().collect()
 }
 
 fn process(pid: u32) -> PathBuf {
@@ -144,6 +173,22 @@ fn sum(numbers: impl Iterator<Item = u64>) -> Option<u64> {
     numbers.reduce(u64::saturating_add)
 }
 
+/// CPU time that the cgroup tells, with or without the CPU controller.
+fn group_cpu(folder: &Path) -> Option<f64> {
+    let micros = value(&text(&folder.join("cpu.stat"))?, "usage_usec ")?;
+    Some(micros as f64 / 1e6)
+}
+
+/// CPU time of the members and of the children that they have reaped.
+fn own_cpu(members: &[u32]) -> Option<f64> {
+    let one = |pid: &u32| {
+        let stat = parse_stat(&fs::read(process(*pid).join("stat")).ok()?)?;
+        Some(stat.own_ticks.saturating_add(stat.reaped_ticks))
+    };
+    let ticks = sum(members.iter().filter_map(one))?;
+    Some(ticks as f64 / ticks_per_second() as f64)
+}
+
 /// Bytes read and written, of all devices together; nothing without the I/O controller.
 fn group_io(folder: &Path) -> Option<(u64, u64)> {
     let text = text(&folder.join("io.stat"))?;
@@ -160,18 +205,23 @@ fn group_io(folder: &Path) -> Option<(u64, u64)> {
 mod tests {
     use super::*;
 
+    fn only(tree: &ProcessTree) -> io::Result<UsageDetail> {
+        read_details([tree]).remove(0)
+    }
+
     #[test]
     fn own_process_is_told_in_detail() {
         let tree = ProcessTree {
             pid: std::process::id(),
             cgroup: None,
         };
-        let before = read_detail(&tree).expect("lives");
+        let before = only(&tree).expect("lives");
         // A few more than before, however many the other tests have open.
         assert!(before.processes >= Some(1), "{before:?}");
         assert!(before.threads >= Some(1), "{before:?}");
         assert!(before.open_files >= Some(3), "{before:?}");
         assert!(before.peak_memory_bytes > Some(1 << 20), "{before:?}");
+        assert!(before.cpu_seconds.is_some(), "{before:?}");
         assert_eq!(before.oom_kills, None);
     }
 
@@ -181,7 +231,7 @@ mod tests {
             pid: u32::MAX,
             cgroup: None,
         };
-        let error = read_detail(&ended).expect_err("nobody is there");
+        let error = only(&ended).expect_err("nobody is there");
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 
@@ -192,6 +242,7 @@ mod tests {
         for (file, text) in [
             ("cgroup.procs", pid.to_string().as_str()),
             ("memory.peak", "5000000\n"),
+            ("cpu.stat", "usage_usec 2500000\nuser_usec 1\n"),
             ("memory.events", "oom 9\noom_kill 2\n"),
             (
                 "io.stat",
@@ -208,7 +259,7 @@ mod tests {
             pid,
             cgroup: Some(folder.path().to_owned()),
         };
-        let detail = read_detail(&tree).expect("lives");
+        let detail = only(&tree).expect("lives");
         assert_eq!(detail.processes, Some(1));
         assert_eq!(
             (detail.read_bytes, detail.written_bytes),
@@ -216,6 +267,7 @@ mod tests {
         );
         assert_eq!(detail.peak_memory_bytes, Some(5_000_000));
         assert_eq!(detail.oom_kills, Some(2));
+        assert_eq!(detail.cpu_seconds, Some(2.5));
         assert_eq!(detail.cpu_pressure, Some(1.5));
         assert_eq!(detail.io_pressure, None);
     }
