@@ -54,9 +54,9 @@ pub trait ResourceManagerApi: Send + Sync + 'static {
 
     /// Added: the same for several services, in their order, at little more than the cost of one where they have
     /// no cgroups.
-    fn get_usage_details<'a>(
+    fn get_usage_details(
         &self,
-        service_names: &[&'a str],
+        service_names: &[String],
     ) -> Vec<Result<UsageDetail, ResourceManagerError>>;
 
     /// Usage of the whole machine.

@@ -42,9 +42,9 @@ impl ResourceManagerApi for ResourceManager {
         self.get_usage_detail(service_name)
     }
 
-    fn get_usage_details<'a>(
+    fn get_usage_details(
         &self,
-        service_names: &[&'a str],
+        service_names: &[String],
     ) -> Vec<Result<UsageDetail, ResourceManagerError>> {
         self.get_usage_details(service_names)
     }

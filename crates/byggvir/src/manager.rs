@@ -261,7 +261,7 @@ impl ResourceManager {
         &self,
         service_name: &str,
     ) -> Result<UsageDetail, ResourceManagerError> {
-        let mut details = self.get_usage_details(&[service_name]);
+        let mut details = self.get_usage_details(&[service_name.to_owned()]);
         details.remove(0)
     }
 
@@ -269,20 +269,20 @@ impl ResourceManager {
     /// cgroups, the processes of the machine are listed once for all of them.
     pub fn get_usage_details(
         &self,
-        service_names: &[&str],
+        service_names: &[String],
     ) -> Vec<Result<UsageDetail, ResourceManagerError>> {
         let trees: Vec<_> = {
             let table = lock(&self.inner.meter.table);
-            let tree = |name: &&str| {
+            let tree = |name: &String| {
                 let run = table.get(name)?.run.as_ref()?;
                 Some(Arc::clone(&run.tracked.tree))
             };
             service_names.iter().map(tree).collect()
         };
         let mut details = read_details(trees.iter().flatten().map(|tree| &**tree)).into_iter();
-        let detail = |(name, tree): (&&str, Option<_>)| {
+        let detail = |(name, tree): (&String, Option<_>)| {
             tree.and_then(|_| details.next())
-                .ok_or_else(|| ResourceManagerError::ServiceNotFound((*name).to_owned()))?
+                .ok_or_else(|| ResourceManagerError::ServiceNotFound(name.clone()))?
                 .map_err(|error| ResourceManagerError::SystemError(error.to_string()))
         };
         service_names

@@ -140,7 +140,7 @@ impl Gladsheim {
 
     /// As [`get_usage_detail`](Self::get_usage_detail) for several services, in their order; `None` for one that
     /// does not run. Blocks longer: for a thousand services some hundred milliseconds.
-    pub fn get_usage_details(&self, names: &[&str]) -> Vec<Option<UsageDetail>> {
+    pub fn get_usage_details(&self, names: &[String]) -> Vec<Option<UsageDetail>> {
         let details = self.byggvir.get_usage_details(names);
         details.into_iter().map(|detail| detail.ok()).collect()
     }

@@ -105,6 +105,8 @@ impl Client {
         reset_service(ResetServiceRequest) -> ResetServiceResponse;
         /// Keeps a service running without checks, or goes on checking.
         set_maintenance(SetMaintenanceRequest) -> SetMaintenanceResponse;
+        /// Changes what the daemon tells in its own log; without a level, only asks.
+        set_log_level(SetLogLevelRequest) -> SetLogLevelResponse;
         /// Status of one service.
         get_service_status(GetServiceStatusRequest) -> ServiceStatus;
         /// Status of all services, in the order of the hall file.

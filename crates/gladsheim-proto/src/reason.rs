@@ -40,6 +40,8 @@ pub const SPAWN_FAILED: &str = "spawn_failed";
 pub const INVALID_ARGUMENT: &str = "invalid_argument";
 /// The hall file makes no sense. INVALID_ARGUMENT.
 pub const HALL_FILE: &str = "hall_file";
+/// The daemon's log belongs to the program that embeds it. FAILED_PRECONDITION.
+pub const LOG_NOT_OURS: &str = "log_not_ours";
 /// Usage is not measured, since sampling is off or has not begun. FAILED_PRECONDITION.
 pub const NOT_MEASURED: &str = "not_measured";
 /// This daemon cannot do that. UNIMPLEMENTED.

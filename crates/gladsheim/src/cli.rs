@@ -8,9 +8,9 @@ use std::{path::PathBuf, time::Duration};
 use clap::builder::NonEmptyStringValueParser as ServiceName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{demo::DemoArgs, import::Kind};
+use crate::{daemon::telemetry::LogOptions, demo::DemoArgs, import::Kind};
 
-use self::value::{duration, pair, percent, size};
+use self::value::{duration, levels, pair, percent, size};
 
 /// Supervises the services of one machine
 #[derive(Debug, Parser)]
@@ -123,6 +123,8 @@ pub(crate) enum Ask {
     Plan,
     /// Read the hall file again and carry out what changed; other services keep their processes
     Reload,
+    /// Change what the daemon tells in its own log, until it ends
+    LogLevel(LogLevel),
     /// Stop all services in reverse order, then the daemon
     Shutdown,
 }
@@ -231,6 +233,17 @@ pub(crate) struct Daemon {
     /// For `up --detach`: in a session of its own, and services are started on request only.
     #[arg(long, hide = true)]
     pub(crate) detached: bool,
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+}
+
+/// `log-level`
+#[derive(Debug, Args)]
+pub(crate) struct LogLevel {
+    /// off, error, warn, info, debug or trace; TARGET=LEVEL for a part of the program; several with commas
+    /// between them. Without it, the present level is printed
+    #[arg(value_name = "LEVEL", value_parser = levels)]
+    pub(crate) level: Option<String>,
 }
 
 /// `start`

@@ -58,6 +58,7 @@ pub(crate) async fn ask(
         Ask::Wait(args) => wait::wait(&session, args).await,
         Ask::Plan => reload::plan(&session).await,
         Ask::Reload => reload::reload(&session).await,
+        Ask::LogLevel(args) => query::log_level(&session, args).await,
         Ask::Shutdown => shutdown::shutdown(&session).await,
     }
 }

@@ -14,7 +14,13 @@
 //! `stopped` is cancelled once no service runs: streams end, `Shutdown` is answered, the socket
 //! disappears, and the server ends when the last call has been answered.
 
-use std::{future::pending, path::Path, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use gladsheim_core::{BringUpProgress, Gladsheim, GladsheimError, thjalfi::raise_descriptor_limit};
 use gladsheim_proto::v1;
@@ -26,6 +32,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     access::AccessControl,
+    metrics::{CallCounts, Metrics},
     notify::Notifier,
     reload::{Door, Reloader},
     signal::Signals,
@@ -39,6 +46,7 @@ mod convert;
 mod error;
 mod grpc;
 mod health;
+mod metrics;
 mod notify;
 mod peer;
 mod record;
@@ -47,7 +55,7 @@ mod server;
 mod signal;
 mod socket;
 mod state;
-mod telemetry;
+pub(crate) mod telemetry;
 mod watch;
 
 /// How long calls under way may take to end once all services are stopped.
@@ -68,6 +76,8 @@ pub(crate) struct DaemonOptions {
     pub(crate) kill: CancellationToken,
     /// Whether SIGTERM and SIGINT shut down, and a second one kills.
     pub(crate) handle_signals: bool,
+    /// How the daemon logs, unless the log has been taken already.
+    pub(crate) log: telemetry::LogOptions,
 }
 
 /// Why a daemon could not run.
@@ -85,6 +95,8 @@ pub(crate) enum DaemonError {
     #[error(transparent)]
     Hall(#[from] GladsheimError),
     #[error(transparent)]
+    Metrics(#[from] metrics::MetricsError),
+    #[error(transparent)]
     Server(#[from] server::ServerError),
     #[error("the server's task failed: {0}")]
     Task(#[source] tokio::task::JoinError),
@@ -100,8 +112,10 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
         stop,
         kill,
         handle_signals,
+        log,
     } = options;
-    telemetry::init();
+    let began = SystemTime::now();
+    telemetry::init(log);
     let tasks = TaskTracker::new();
     let stopped = CancellationToken::new();
     let reload = Arc::new(Notify::new());
@@ -120,6 +134,10 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     if let Err(error) = raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+    let metrics_listener = match hall.metrics {
+        Some(address) => Some(metrics::listen(address).await?),
+        None => None,
+    };
     let audience = Audience::of(&grants);
     let ControlSocket { listener, file } = ControlSocket::bind(&hall.socket, audience).await?;
     let access = Arc::new(AccessControl::new(grants));
@@ -138,17 +156,29 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     }
     let reloads = reloader.clone().run(reload);
     tasks.spawn(stopped.clone().run_until_cancelled_owned(reloads));
+    let daemon = description(&hall.file, &hall.state_dir, &gladsheim);
+    let calls = CallCounts::default();
+    if let Some(listener) = metrics_listener {
+        let metrics = Metrics {
+            hall: gladsheim.clone(),
+            daemon: daemon.clone(),
+            calls: calls.clone(),
+            began,
+        };
+        tasks.spawn(metrics::serve(listener, metrics, stopped.clone()));
+    }
     let mut server = tasks.spawn(server::serve(
         listener,
         grpc::Service {
             hall: gladsheim.clone(),
-            daemon: description(&hall.file, &hall.state_dir, &gladsheim),
+            daemon,
             reloader,
             tasks: tasks.clone(),
             stop: stop.clone(),
             stopped: stopped.clone(),
         },
         access,
+        calls,
     ));
     let services = gladsheim.service_names().len();
     tracing::info!(socket = %hall.socket.display(), services, "the hall is open");

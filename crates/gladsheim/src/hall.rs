@@ -56,7 +56,6 @@ mod report;
 mod restart;
 mod servants;
 mod service;
-mod unsupported;
 mod value;
 
 #[cfg(test)]
@@ -201,7 +200,6 @@ fn read(
         .filter_map(|entry| service::read(entry, &common))
         .collect();
     check_references(&services, &groups, report);
-    unsupported::check(document, report);
 
     Hall {
         file: file.to_path_buf(),

@@ -78,6 +78,7 @@ fn daemon(args: &cli::Daemon, global: &cli::Global) -> Result<ExitCode, CliError
         let _ = nix::unistd::setsid();
     }
     let options = daemon::DaemonOptions {
+        log: args.log.clone().or_environment()?,
         autostart: !args.detached,
         handle_signals: true,
         ..daemon::DaemonOptions::default()

@@ -19,6 +19,8 @@ mod health;
 mod init;
 mod keeper;
 mod limits;
+mod logging;
+mod metrics;
 mod probes;
 mod reload;
 mod shutdown;

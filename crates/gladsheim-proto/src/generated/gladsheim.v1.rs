@@ -491,6 +491,19 @@ pub struct SlowStop {
     #[prost(bool, tag = "3")]
     pub killed: bool,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetLogLevelRequest {
+    /// off error warn info debug trace; for a part of the program alone TARGET=LEVEL; several with commas between
+    /// them. Not set: nothing is changed.
+    #[prost(string, optional, tag = "1")]
+    pub level: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetLogLevelResponse {
+    /// What is told now.
+    #[prost(string, tag = "1")]
+    pub level: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetDaemonRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1058,6 +1071,26 @@ pub mod gladsheim_service_client {
             ));
             self.inner.unary(req, path, codec).await
         }
+        /// Changes what the daemon tells in its own log, at once and until it ends. FAILED_PRECONDITION where the log
+        /// belongs to a program that embeds the daemon.
+        pub async fn set_log_level(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetLogLevelRequest>,
+        ) -> std::result::Result<tonic::Response<super::SetLogLevelResponse>, tonic::Status>
+        {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/gladsheim.v1.GladsheimService/SetLogLevel");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new(
+                "gladsheim.v1.GladsheimService",
+                "SetLogLevel",
+            ));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1214,6 +1247,12 @@ pub mod gladsheim_service_server {
             &self,
             request: tonic::Request<super::GetDaemonRequest>,
         ) -> std::result::Result<tonic::Response<super::Daemon>, tonic::Status>;
+        /// Changes what the daemon tells in its own log, at once and until it ends. FAILED_PRECONDITION where the log
+        /// belongs to a program that embeds the daemon.
+        async fn set_log_level(
+            &self,
+            request: tonic::Request<super::SetLogLevelRequest>,
+        ) -> std::result::Result<tonic::Response<super::SetLogLevelResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct GladsheimServiceServer<T> {
@@ -2315,6 +2354,47 @@ pub mod gladsheim_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetDaemonSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gladsheim.v1.GladsheimService/SetLogLevel" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetLogLevelSvc<T: GladsheimService>(pub Arc<T>);
+                    impl<T: GladsheimService> tonic::server::UnaryService<super::SetLogLevelRequest>
+                        for SetLogLevelSvc<T>
+                    {
+                        type Response = super::SetLogLevelResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetLogLevelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GladsheimService>::set_log_level(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetLogLevelSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

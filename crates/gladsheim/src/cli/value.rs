@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::daemon::telemetry::{LevelError, Levels};
+
 /// A value that cannot be read, and how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ValueError {
@@ -53,6 +55,11 @@ pub(crate) fn percent(text: &str) -> Result<f32, ValueError> {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
         Ok(_) | Err(_) => Err(ValueError::Percent),
     }
+}
+
+/// Levels of the daemon's log, as they are written.
+pub(crate) fn levels(text: &str) -> Result<String, LevelError> {
+    text.parse::<Levels>().map(|levels| levels.to_string())
 }
 
 /// `KEY=VALUE`; the value may be empty and may have more equals signs.

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::{
     cli::Condition,
-    daemon::DaemonError,
+    daemon::{DaemonError, telemetry::VariableError},
     hall::{HallError, NoHall},
     import::ImportError,
 };
@@ -30,6 +30,9 @@ pub(crate) enum CliError {
     /// The hall file that was named is not there.
     #[error("cannot read the hall file {}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    /// A variable of the environment says what cannot be done.
+    #[error(transparent)]
+    Variable(#[from] VariableError),
     /// Nobody listens at the socket.
     #[error("no daemon at {}", socket.display())]
     NoDaemon { socket: PathBuf, source: io::Error },
@@ -156,6 +159,7 @@ impl CliError {
             Self::HallFile(_)
             | Self::NoHall(_)
             | Self::Unreadable { .. }
+            | Self::Variable(_)
             | Self::Import(_)
             | Self::NotWritten { .. }
             | Self::Pattern { .. } => 2,
@@ -187,7 +191,10 @@ impl CliError {
         match self {
             Self::HallFile(_) | Self::Unreadable { .. } => reason::HALL_FILE,
             Self::NoHall(_) => "no_hall",
-            Self::Import(_) | Self::NotWritten { .. } | Self::Pattern { .. } => "usage",
+            Self::Variable(_)
+            | Self::Import(_)
+            | Self::NotWritten { .. }
+            | Self::Pattern { .. } => "usage",
             Self::NoMatch { .. } => reason::NOT_FOUND,
             Self::NoDaemon { .. } => "no_daemon",
             Self::SocketRefused { .. } => reason::ACCESS_DENIED,

@@ -5,12 +5,12 @@ use std::{collections::HashMap, process::ExitCode};
 use gladsheim_proto::v1::{
     CheckHealthRequest, GetHealthRequest, GetResourceLimitsRequest, GetResourceUsageRequest,
     GetServiceStatusRequest, GetStatisticsRequest, GetSystemUsageRequest, ListServicesRequest,
-    ServiceHealth, ServiceStatus, SetResourceLimitsRequest,
+    ServiceHealth, ServiceStatus, SetLogLevelRequest, SetResourceLimitsRequest,
 };
 
 use super::{CliError, Session, about};
 use crate::{
-    cli::{Endpoints, Format, Limits, Name, Names, Status},
+    cli::{Endpoints, Format, Limits, LogLevel, Name, Names, Status},
     output::{self, health::HealthDocument, now_unix_ms, resource},
 };
 
@@ -217,6 +217,25 @@ pub(super) async fn stats(session: &Session) -> Result<ExitCode, CliError> {
         Format::Table => session
             .output
             .line(&resource::statistics(&stats, session.output))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `log-level`
+pub(super) async fn log_level(session: &Session, args: LogLevel) -> Result<ExitCode, CliError> {
+    let asked = args.level.is_none();
+    let request = SetLogLevelRequest { level: args.level };
+    let answer = session.client.set_log_level(request).await;
+    let level = answer
+        .map_err(|status| CliError::of_status(None, status))?
+        .level;
+    match session.output.format {
+        Format::Json => session
+            .output
+            .json(&serde_json::json!({ "level": level }))?,
+        // A change is told by its exit code.
+        Format::Table if asked => session.output.line(&level)?,
+        Format::Table => {}
     }
     Ok(ExitCode::SUCCESS)
 }

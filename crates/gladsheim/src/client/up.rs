@@ -23,7 +23,7 @@ use self::window::{Mode, Window};
 use super::{CliError, check::warn_of, connect::same_hall, load_hall};
 use crate::{
     cli::{Global, Up},
-    daemon::{self, DaemonOptions},
+    daemon::{self, DaemonOptions, telemetry::LogOptions},
     hall::Hall,
     output::Output,
 };
@@ -59,7 +59,7 @@ async fn serving(hall: &Hall) -> Result<Option<Client>, CliError> {
 
 /// Runs the daemon in this process until it is asked to end.
 fn run_here(hall: Hall, runtime: &Runtime, window: Window) -> Result<ExitCode, CliError> {
-    daemon_log::take(&hall);
+    daemon_log::take(&hall, LogOptions::default().or_environment()?);
     let (ready, is_ready) = oneshot::channel();
     let stop = CancellationToken::new();
     let options = DaemonOptions {
@@ -68,6 +68,7 @@ fn run_here(hall: Hall, runtime: &Runtime, window: Window) -> Result<ExitCode, C
         stop: stop.clone(),
         kill: CancellationToken::new(),
         handle_signals: true,
+        ..DaemonOptions::default()
     };
     let socket = hall.socket.clone();
     let looking = thread::Builder::new()

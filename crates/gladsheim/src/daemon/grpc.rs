@@ -8,15 +8,19 @@ use gladsheim_core::{
     skirnir::ServiceState,
     thjalfi::{LogQuery, Signal},
 };
-use gladsheim_proto::v1::{gladsheim_service_server::GladsheimService, *};
+use gladsheim_proto::{
+    reason,
+    v1::{gladsheim_service_server::GladsheimService, *},
+};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Code, Request, Response, Status, async_trait};
 
 use super::{
     convert,
     error::{internal, invalid, status},
     reload::Reloader,
+    telemetry,
 };
 
 mod follow;
@@ -345,6 +349,26 @@ impl GladsheimService for Service {
         self.stopped.cancelled().await;
         answer(ShutdownResponse {
             slow_stops: convert::slow_stops(&self.hall),
+        })
+    }
+
+    async fn set_log_level(
+        &self,
+        request: Request<SetLogLevelRequest>,
+    ) -> Answer<SetLogLevelResponse> {
+        let not_ours = |error: telemetry::NotOurs| {
+            let reason = reason::LOG_NOT_OURS;
+            reason::status(Code::FailedPrecondition, reason, error.to_string())
+        };
+        if let Some(level) = request.into_inner().level {
+            let levels = level.parse();
+            let levels =
+                levels.map_err(|error: telemetry::LevelError| invalid(error.to_string()))?;
+            telemetry::set_levels(levels).map_err(not_ours)?;
+            tracing::info!("the log tells {level} now");
+        }
+        answer(SetLogLevelResponse {
+            level: telemetry::levels().map_err(not_ours)?.to_string(),
         })
     }
 

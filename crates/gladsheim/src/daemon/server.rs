@@ -31,6 +31,7 @@ use super::{
     access::AccessControl,
     grpc::Service,
     health::HallHealth,
+    metrics::CallCounts,
     peer::{Credentials, Peer},
 };
 
@@ -56,11 +57,13 @@ pub(super) async fn serve(
     listener: UnixListener,
     service: Service,
     access: Arc<AccessControl>,
+    counts: CallCounts,
 ) -> Result<(), ServerError> {
     let stopped = service.stopped.clone();
     let server = Arc::new(Server {
         routes: routes(service)?,
         access,
+        counts,
         census: Mutex::new(Census::new(limits())),
         host: Host::new(stopped.clone()),
     });
@@ -103,6 +106,7 @@ fn limits() -> Limits {
 struct Server {
     routes: Routes,
     access: Arc<AccessControl>,
+    counts: CallCounts,
     /// Guards the counts only.
     census: Mutex<Census>,
     host: Host,
@@ -136,7 +140,12 @@ impl Server {
             self.access.turned_away(&peer.to_string(), why);
             return;
         };
-        let calls = Calls::new(self.routes.clone(), Arc::clone(&self.access), peer);
+        let calls = Calls::new(
+            self.routes.clone(),
+            Arc::clone(&self.access),
+            self.counts.clone(),
+            peer,
+        );
         self.host.serve(connection, calls, place);
     }
 

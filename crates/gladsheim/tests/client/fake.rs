@@ -408,6 +408,16 @@ impl GladsheimService for Service {
         Ok(Response::new(ShutdownResponse::default()))
     }
 
+    async fn set_log_level(
+        &self,
+        request: Request<SetLogLevelRequest>,
+    ) -> Answer<SetLogLevelResponse> {
+        let level = request.into_inner().level;
+        Ok(Response::new(SetLogLevelResponse {
+            level: level.unwrap_or_else(|| "info".to_owned()),
+        }))
+    }
+
     async fn get_daemon(&self, _: Request<GetDaemonRequest>) -> Answer<Daemon> {
         let hall_file = "/another/gladsheim.toml".to_owned();
         // No process has this id, so nobody waits for its end.

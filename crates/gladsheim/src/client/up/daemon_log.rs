@@ -5,10 +5,12 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
-    sync::Mutex,
 };
 
-use crate::hall::Hall;
+use crate::{
+    daemon::telemetry::{self, LogOptions},
+    hall::Hall,
+};
 
 /// `daemon.log` in the state folder.
 pub(super) fn path(hall: &Hall) -> PathBuf {
@@ -27,18 +29,10 @@ pub(super) fn open(hall: &Hall) -> io::Result<File> {
 }
 
 /// Sends the log of this process there: the terminal belongs to the window.
-pub(super) fn take(hall: &Hall) {
+pub(super) fn take(hall: &Hall, options: LogOptions) {
     let Ok(file) = open(hall) else {
         // The daemon is about to fail for the same reason, and says so better.
         return;
     };
-    let taken = tracing_subscriber::fmt()
-        .with_writer(Mutex::new(file))
-        .with_ansi(false)
-        .with_target(false)
-        .with_max_level(tracing::Level::INFO)
-        .try_init();
-    if let Err(error) = taken {
-        tracing::debug!(%error, "the log goes where it went before");
-    }
+    telemetry::init_into(file, options);
 }

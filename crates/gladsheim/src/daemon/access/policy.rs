@@ -3,7 +3,7 @@
 use crate::hall::Role::{self, Control, Read};
 
 /// Every method that the daemon serves.
-const NEEDED: [(&str, Role); 29] = [
+const NEEDED: [(&str, Role); 30] = [
     ("gladsheim.v1.GladsheimService/LoadService", Control),
     ("gladsheim.v1.GladsheimService/StartService", Control),
     ("gladsheim.v1.GladsheimService/StopService", Control),
@@ -31,6 +31,7 @@ const NEEDED: [(&str, Role); 29] = [
     ("gladsheim.v1.GladsheimService/Reload", Control),
     ("gladsheim.v1.GladsheimService/Shutdown", Control),
     ("gladsheim.v1.GladsheimService/GetDaemon", Read),
+    ("gladsheim.v1.GladsheimService/SetLogLevel", Control),
     ("grpc.health.v1.Health/Check", Read),
     ("grpc.health.v1.Health/Watch", Read),
     (

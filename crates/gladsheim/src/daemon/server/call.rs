@@ -12,7 +12,7 @@ use tonic::{Code, Status, body::Body, service::Routes};
 use tower::Service as _;
 
 use super::body::Bounded;
-use crate::daemon::{access::AccessControl, peer::Peer};
+use crate::daemon::{access::AccessControl, metrics::CallCounts, peer::Peer};
 
 /// How long the rest of a request may take once its head is there.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -22,15 +22,22 @@ const REQUEST: Duration = Duration::from_secs(30);
 pub(super) struct Calls {
     routes: Routes,
     access: Arc<AccessControl>,
+    counts: CallCounts,
     peer: Arc<Peer>,
 }
 
 impl Calls {
-    pub(super) fn new(routes: Routes, access: Arc<AccessControl>, peer: Peer) -> Self {
+    pub(super) fn new(
+        routes: Routes,
+        access: Arc<AccessControl>,
+        counts: CallCounts,
+        peer: Peer,
+    ) -> Self {
         let peer = Arc::new(peer);
         Self {
             routes,
             access,
+            counts,
             peer,
         }
     }
@@ -39,6 +46,7 @@ impl Calls {
         let Self {
             mut routes,
             access,
+            counts: _,
             peer,
         } = self;
         let now = Instant::now();
@@ -70,8 +78,14 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let counts = self.counts.clone();
+        let path = request.uri().path().to_owned();
         let answer = self.clone().answer(request);
-        Box::pin(async { Ok(answer.await) })
+        Box::pin(async move {
+            let response = answer.await;
+            counts.count(&path, &response);
+            Ok(response)
+        })
     }
 }
 

@@ -407,11 +407,7 @@ fn impossible_settings_of_the_hall_are_told() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_refused_and_checked_all_the_same() {
-    check(
-        EVERY_KEY,
-        &["6:1: metrics: serving metrics is not supported by this version yet"],
-    );
+fn addresses_and_names_that_make_no_sense_are_named() {
     check_service(
         "sockets = ['8080']",
         &[
@@ -421,7 +417,6 @@ fn what_is_not_supported_yet_is_refused_and_checked_all_the_same() {
     check(
         "metrics = '0.0.0.0:1'\naccess.read = ['bob', 'user:']\n",
         &[
-            "1:1: metrics: serving metrics is not supported by this version yet",
             "1:11: metrics: 0.0.0.0 is no loopback address, and nobody who asks there is asked who they are",
             "2:16: read: expected \"user:NAME\", \"group:NAME\" or \"cert:NAME\", found \"bob\"",
             "2:23: read: the name is missing in \"user:\"",
