@@ -107,6 +107,10 @@ pub trait ResourceManagerApi: Send + Sync + 'static {
     /// run or, if that has ended, the last one.
     fn oom_kills(&self, service_name: &str) -> u64;
 
+    /// Added: whether the machine lives on its battery, as of the last look. Never where the battery is
+    /// not minded.
+    fn on_battery(&self) -> bool;
+
     /// Adds a listener for violations; see [`ResourceManagerExt::on_limit_violation`].
     fn add_violation_listener(&self, listener: ViolationListener);
 

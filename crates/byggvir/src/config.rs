@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use gladsheim_types::{Platform, ResourceLimits};
 
-use crate::ViolationType;
+use crate::{ViolationType, pressure::PressureLimits};
 
 /// Configuration of a [`ResourceManager`](crate::ResourceManager) (specification: Byggvir, Configuration).
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,24 @@ pub struct ResourceManagerConfig {
     pub battery_aware: bool,
     /// Battery level below which they stop, in percent (Alfheim only). Default: 15; bounds: 0 to 100.
     pub stop_services_below_battery_percent: u8,
+    /// Added: what measures. Default: for each service the best that the host has.
+    pub backend: Backend,
+    /// Added: pressure on the whole machine above which a warning is told. Default: never.
+    pub pressure: PressureLimits,
+}
+
+/// What measures services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Backend {
+    /// For each service the best that the host has: its cgroup, else `/proc`, else `sysinfo`.
+    #[default]
+    Auto,
+    /// Cgroup v2 alone; a service whose cgroup has no memory controller is not measured.
+    Cgroup,
+    /// `/proc` alone.
+    Procfs,
+    /// The crate `sysinfo` alone.
+    Sysinfo,
 }
 
 impl Default for ResourceManagerConfig {
@@ -29,6 +47,8 @@ impl Default for ResourceManagerConfig {
             default_limits: ResourceLimits::default(),
             battery_aware: false,
             stop_services_below_battery_percent: 15,
+            backend: Backend::default(),
+            pressure: PressureLimits::default(),
         }
     }
 }
@@ -58,6 +78,8 @@ pub struct LimitPolicy {
     pub memory_advisory: bool,
     /// The same for `max_cpu_percent`.
     pub cpu_advisory: bool,
+    /// Pressure on the service's cgroup above which a warning is told. Default: never.
+    pub pressure: PressureLimits,
 }
 
 impl LimitPolicy {

@@ -91,6 +91,10 @@ impl ResourceManagerApi for ResourceManager {
         self.oom_kills(service_name)
     }
 
+    fn on_battery(&self) -> bool {
+        self.on_battery()
+    }
+
     fn add_violation_listener(&self, listener: ViolationListener) {
         self.add_violation_listener(listener);
     }

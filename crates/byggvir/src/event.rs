@@ -4,6 +4,8 @@ use std::{fmt, time::SystemTime};
 
 use gladsheim_types::{ResourceLimits, ResourceUsage};
 
+use crate::pressure::PressureReading;
+
 /// A limit or a warning threshold was crossed (specification: Byggvir, `LimitViolation`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitViolation {
@@ -84,6 +86,18 @@ pub enum ResourceEvent {
     LimitExceeded(LimitViolation),
     /// Usage is well below again what was crossed.
     LimitCleared(LimitViolation),
+    /// The kernel has killed processes of a service for want of memory, and the service runs on. Told of a
+    /// run that goes on a round later; what ends with its leader has the end's cause.
+    OomKilled {
+        /// Name of the service.
+        service_name: String,
+        /// How many since the last such event.
+        kills: u64,
+    },
+    /// Pressure on a service or on the machine went above its limit.
+    PressureWarning(PressureReading),
+    /// It is well below it again, or what it was about has ended.
+    PressureCleared(PressureReading),
     /// The battery is below the threshold and discharging.
     BatteryLow {
         /// Level in percent.

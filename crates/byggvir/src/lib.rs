@@ -15,9 +15,13 @@
 //! the rounds watch: a limit that two samples in a row exceed is handed to the [`LimitHandler`], in a
 //! task of its own, as the service's [`LimitPolicy`] says. [`ResourceManager::limits_enforced_by`] tells which it is.
 //!
+//! Pressure (see [`pressure`]) is looked at every 2 s, which is how often the kernel renews it, where there
+//! is a limit for it: a warning up, and one down. What the kernel kills for want of memory it announces.
+//!
 //! On Alfheim, if `battery_aware`, the sampling task also looks at the battery, every 30 s or every
-//! round if that is longer, tells [`ResourceEvent::BatteryLow`] and `BatteryOk`, and makes its rounds
-//! four times as far apart while the machine discharges. What stops for it is the owner's business.
+//! round if that is longer, also where there are no rounds, tells [`ResourceEvent::BatteryLow`] and
+//! `BatteryOk`, and makes its rounds [`STRETCH_ON_BATTERY`] times as far apart while the machine
+//! discharges. What stops for it is the owner's business.
 //!
 //! Depend on [`ResourceManagerApi`]; construct [`ResourceManager`].
 
@@ -30,7 +34,7 @@ pub use crate::{
         BatteryHandler, LimitHandler, ResourceManagerApi, ResourceManagerExt, ViolationListener,
     },
     battery::BatteryReading,
-    config::{LimitAction, LimitPolicy, OomPolicy, ProcessTree, ResourceManagerConfig},
+    config::{Backend, LimitAction, LimitPolicy, OomPolicy, ProcessTree, ResourceManagerConfig},
     enforce::{CgroupEnforcer, Enforced, LimitEnforcer},
     error::ResourceManagerError,
     event::{LimitViolation, ResourceEvent, ViolationType},
@@ -40,6 +44,7 @@ pub use crate::{
         CgroupProbe, HostProbe, ProcfsProbe, SysinfoProbe, SystemProbe, SystemSample, TrackedTree,
         TreeSample, UsageDetail,
     },
+    sampler::STRETCH_ON_BATTERY,
     usage::SystemResourceUsage,
 };
 
@@ -53,8 +58,10 @@ mod enforce_test;
 mod error;
 mod event;
 pub mod limits;
+mod lookout;
 mod manager;
 mod meter;
+mod oom;
 mod power;
 pub mod pressure;
 mod probe;

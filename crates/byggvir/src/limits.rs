@@ -111,8 +111,9 @@ pub(crate) struct Watch {
     alarms: [Alarm; BY_GRAVITY.len()],
 }
 
+/// One alarm: what it is about, its owner knows.
 #[derive(Debug, Clone, Copy, Default)]
-struct Alarm {
+pub(crate) struct Alarm {
     raised: bool,
     /// Consecutive samples that speak for a change.
     streak: u8,
@@ -160,7 +161,17 @@ impl Watch {
 }
 
 impl Alarm {
-    fn step(&mut self, value: f64, threshold: Option<f64>, needed: u8) -> Option<Direction> {
+    pub(crate) fn is_raised(self) -> bool {
+        self.raised
+    }
+
+    /// Takes in one sample; `needed` in a row raise it.
+    pub(crate) fn step(
+        &mut self,
+        value: f64,
+        threshold: Option<f64>,
+        needed: u8,
+    ) -> Option<Direction> {
         let (speaks_for_change, needed, direction) = if self.raised {
             let calm = threshold.is_none_or(|threshold| value <= threshold * RELEASE);
             (calm, CALM, Direction::Down)

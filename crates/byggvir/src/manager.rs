@@ -2,7 +2,10 @@
 
 use std::{
     fmt, io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -17,8 +20,14 @@ use crate::{
     BatteryHandler, BatterySource, CgroupEnforcer, HostProbe, LimitEnforcer, LimitHandler,
     LimitPolicy, LimitViolation, PowerSupplyClass, ProcessTree, ResourceEvent,
     ResourceManagerConfig, ResourceManagerError, SystemProbe, SystemResourceUsage, UsageDetail,
-    ViolationListener, limits, lock, meter::Meter, probe::read_details, sampler::Sampler,
-    table::Run, teller::Teller,
+    ViolationListener, limits, lock,
+    lookout::Lookout,
+    meter::Meter,
+    pressure::{PressureFiles, PressureSource},
+    probe::read_details,
+    sampler::Sampler,
+    table::{Run, RunEnd},
+    teller::Teller,
 };
 
 /// What a manager needs from the world. The default is this host, and nobody who acts on limits.
@@ -29,6 +38,8 @@ pub struct ResourceManagerPorts {
     pub enforcer: Arc<dyn LimitEnforcer>,
     /// What knows the battery.
     pub battery: Arc<dyn BatterySource>,
+    /// Where pressure comes from.
+    pub pressure: Arc<dyn PressureSource>,
     /// Who carries out a policy's action; without one, actions are only events.
     pub limit_handler: Option<Arc<dyn LimitHandler>>,
     /// Who stops services when the battery runs low; without one, that is only an event.
@@ -41,6 +52,7 @@ impl Default for ResourceManagerPorts {
             probe: Box::new(HostProbe::new()),
             enforcer: Arc::new(CgroupEnforcer),
             battery: Arc::new(PowerSupplyClass::default()),
+            pressure: Arc::new(PressureFiles::default()),
             limit_handler: None,
             battery_handler: None,
         }
@@ -71,6 +83,9 @@ pub(crate) struct Inner {
     pub(crate) meter: Meter,
     pub(crate) teller: Teller,
     pub(crate) battery: Arc<dyn BatterySource>,
+    /// As of the last look.
+    pub(crate) on_battery: AtomicBool,
+    pub(crate) lookout: Lookout,
     enforcer: Arc<dyn LimitEnforcer>,
     /// Held while a run begins or limits are applied and stored, so that the last one stored is the one
     /// applied. Taken before the meter's locks.
@@ -90,7 +105,7 @@ impl Inner {
     }
 
     /// Whether there are rounds, once monitoring has started.
-    fn samples(&self) -> bool {
+    pub(crate) fn samples(&self) -> bool {
         !self.config.monitoring_interval.is_zero()
     }
 
@@ -130,14 +145,21 @@ impl Inner {
         let oom_kills = self.oom_kills(name);
         let now = SystemTime::now();
         let defaults = &self.meter.default_limits;
-        let (run, crossings) = lock(&self.meter.table).end_run(name, oom_kills, defaults, now);
-        if let Some(run) = run {
+        let ended = lock(&self.meter.table).end_run(name, oom_kills, defaults, now);
+        if let Some(RunEnd {
+            run,
+            crossings,
+            pressure,
+        }) = ended
+        {
             self.meter.forget(run);
+            lock(&self.lookout.ooms).end(run);
+            self.teller.tell(crossings);
+            self.teller.tell_pressure(Some(name), pressure);
         }
-        self.teller.tell(crossings);
     }
 
-    fn oom_kills(&self, name: &str) -> u64 {
+    pub(crate) fn oom_kills(&self, name: &str) -> u64 {
         let (tree, before) = {
             let table = lock(&self.meter.table);
             let Some(entry) = table.get(name) else {
@@ -162,10 +184,14 @@ impl Inner {
 impl ResourceManager {
     /// A manager over this host. Opens, spawns and measures nothing; needs no runtime.
     pub fn new(config: ResourceManagerConfig) -> Self {
-        Self::with_ports(config, ResourceManagerPorts::default())
+        let ports = ResourceManagerPorts {
+            probe: Box::new(HostProbe::with(config.backend)),
+            ..ResourceManagerPorts::default()
+        };
+        Self::with_ports(config, ports)
     }
 
-    /// A manager over other ports than this host's.
+    /// A manager over other ports than this host's; the configuration's `backend` is the ports' probe then.
     pub fn with_ports(config: ResourceManagerConfig, ports: ResourceManagerPorts) -> Self {
         let in_rounds = !config.monitoring_interval.is_zero();
         Self {
@@ -173,6 +199,8 @@ impl ResourceManager {
                 meter: Meter::new(ports.probe, config.default_limits.clone(), in_rounds),
                 teller: Teller::new(ports.limit_handler, ports.battery_handler),
                 battery: ports.battery,
+                on_battery: AtomicBool::new(false),
+                lookout: Lookout::new(ports.pressure),
                 enforcer: ports.enforcer,
                 applying: Mutex::default(),
                 monitor: Mutex::default(),
@@ -182,7 +210,8 @@ impl ResourceManager {
     }
 
     /// Starts the sampling task; does nothing if it runs. With a `monitoring_interval` of zero there
-    /// is no task: usage is measured when it is asked for, and limits are not watched.
+    /// are no rounds: usage is measured when it is asked for, limits and pressure are not watched, and there
+    /// is a task only where the battery is minded.
     ///
     /// # Panics
     ///
@@ -194,7 +223,7 @@ impl ResourceManager {
         }
         let stopped = CancellationToken::new();
         let task = TaskTracker::new();
-        if self.inner.samples() {
+        if self.inner.samples() || self.inner.minds_battery() {
             task.spawn(Sampler::new(&self.inner, stopped.clone()).run());
         }
         task.close();
@@ -220,7 +249,12 @@ impl ResourceManager {
         let _applying = lock(&self.inner.applying);
         self.inner.end_run(service_name);
         let oom_kills_before = self.inner.count_oom_kills(service_name, &tree);
-        lock(&self.inner.meter.table).track(service_name, Arc::new(tree), oom_kills_before);
+        let cgroup = tree.cgroup.clone();
+        let run =
+            lock(&self.inner.meter.table).track(service_name, Arc::new(tree), oom_kills_before);
+        if let Some(cgroup) = cgroup.filter(|_| self.inner.samples()) {
+            lock(&self.inner.lookout.ooms).begin(run, &cgroup);
+        }
         self.inner.enforce_or_warn(service_name);
     }
 
@@ -425,6 +459,12 @@ impl ResourceManager {
     /// or, if that has ended, the last one.
     pub fn oom_kills(&self, service_name: &str) -> u64 {
         self.inner.oom_kills(service_name)
+    }
+
+    /// Whether the machine lives on its battery, as of the last look. Never where the battery is not
+    /// minded, and not before monitoring has started.
+    pub fn on_battery(&self) -> bool {
+        self.inner.on_battery.load(Ordering::Relaxed)
     }
 
     /// Facts for observers. A slow one sees a gap; `Sampled` is made only while somebody listens.

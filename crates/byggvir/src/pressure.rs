@@ -1,6 +1,15 @@
 //! Pressure stall information: how much time is lost waiting for CPU, memory or I/O.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub(crate) use self::alarm::{Look, PressureEdge, PressureWatch};
+pub use self::alarm::{PressureLimits, PressureReading};
+
+mod alarm;
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,6 +23,9 @@ pub enum PressureKind {
 }
 
 impl PressureKind {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 3] = [Self::Cpu, Self::Memory, Self::Io];
+
     /// The name in file names, for example `memory`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,12 +65,49 @@ pub struct Stall {
 /// `NotFound` where the kernel has no PSI, `Unsupported` where it is turned off, `InvalidData` for a
 /// text that is no pressure.
 pub fn read_pressure(kind: PressureKind, cgroup: Option<&Path>) -> io::Result<Pressure> {
-    let kind = kind.as_str();
-    let path = match cgroup {
-        Some(folder) => folder.join(format!("{kind}.pressure")),
-        None => Path::new("/proc/pressure").join(kind),
-    };
-    parse(&fs::read_to_string(path)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    PressureFiles::default().read(kind, cgroup)
+}
+
+/// Where pressure comes from.
+pub trait PressureSource: Send + Sync + 'static {
+    /// The pressure on a cgroup, or on the whole machine without one. Reads a small file of the kernel's.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_pressure`]. Whoever watches takes an error for no pressure.
+    fn read(&self, kind: PressureKind, cgroup: Option<&Path>) -> io::Result<Pressure>;
+}
+
+/// Pressure as Linux shows it: of the machine in `/proc/pressure`, of a cgroup in its own folder.
+#[derive(Debug, Clone)]
+pub struct PressureFiles {
+    machine: PathBuf,
+}
+
+impl PressureFiles {
+    /// Reads the machine's below `machine` instead of `/proc/pressure`.
+    pub fn at(machine: impl Into<PathBuf>) -> Self {
+        Self {
+            machine: machine.into(),
+        }
+    }
+}
+
+impl Default for PressureFiles {
+    fn default() -> Self {
+        Self::at("/proc/pressure")
+    }
+}
+
+impl PressureSource for PressureFiles {
+    fn read(&self, kind: PressureKind, cgroup: Option<&Path>) -> io::Result<Pressure> {
+        let kind = kind.as_str();
+        let path = match cgroup {
+            Some(folder) => folder.join(format!("{kind}.pressure")),
+            None => self.machine.join(kind),
+        };
+        parse(&fs::read_to_string(path)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
 }
 
 fn parse(text: &str) -> Option<Pressure> {

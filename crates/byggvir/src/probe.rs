@@ -19,7 +19,7 @@ use std::{
 
 use crate::{ProcessTree, SystemResourceUsage};
 
-pub(crate) use self::detail::read_details;
+pub(crate) use self::detail::{is_alive, read_details};
 pub use self::{
     cgroup::CgroupProbe, detail::UsageDetail, host::HostProbe, procfs::ProcfsProbe,
     sysinfo::SysinfoProbe,

@@ -76,6 +76,45 @@ async fn low_battery_is_told_both_ways_and_stretches_the_rounds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn battery_is_watched_where_nothing_is_sampled() {
+    let world = World::default();
+    let mut levels = [80, 10].into_iter();
+    let mut battery = MockBatterySource::new();
+    battery.expect_read().returning(move || {
+        Ok(levels.next().map(|percent| BatteryReading {
+            percent,
+            discharging: true,
+        }))
+    });
+    let config = ResourceManagerConfig {
+        monitoring_interval: Duration::ZERO,
+        ..alfheim()
+    };
+    let ports = ResourceManagerPorts {
+        battery: Arc::new(battery),
+        ..world.ports()
+    };
+    let manager = ResourceManager::with_ports(config, ports);
+    let mut events = manager.subscribe();
+    assert!(!manager.on_battery());
+    let start = tokio::time::Instant::now();
+    manager.start_monitoring().await;
+    let fact = events.recv().await.expect("the task lives");
+    assert!(
+        matches!(fact, ResourceEvent::BatteryLow { percent: 10 }),
+        "{fact:?}"
+    );
+    assert_eq!(start.elapsed().as_secs(), 30);
+    assert!(manager.on_battery());
+    // Taken out.
+    let fact = events.recv().await.expect("the task lives");
+    assert!(matches!(fact, ResourceEvent::BatteryOk { .. }), "{fact:?}");
+    assert!(!manager.on_battery());
+    assert_eq!(world.samples(), 0);
+    manager.stop_monitoring().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn battery_matters_only_where_it_is_asked_for() {
     let on_desktop = ResourceManagerConfig {
         platform: Platform::Midgard,

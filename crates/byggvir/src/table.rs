@@ -11,6 +11,8 @@ use gladsheim_types::{ResourceLimits, ResourceUsage};
 use crate::{
     Enforced, LimitAction, LimitPolicy, LimitViolation, ProcessTree, TrackedTree, TreeSample,
     limits::{Direction, Edge, Watch},
+    oom::OomCount,
+    pressure::{Look, PressureEdge, PressureLimits, PressureWatch},
 };
 
 /// CPU is told over at least this time: clock ticks of 10 ms make noise of anything shorter.
@@ -40,7 +42,19 @@ pub(crate) struct Run {
     pub(crate) oom_kills_before: u64,
     /// The last measurement, none since a failed one, and the sample that its CPU was made of.
     pub(crate) measured: Option<(TreeSample, ResourceUsage)>,
+    pub(crate) oom: OomCount,
     watch: Watch,
+    pressure: PressureWatch,
+}
+
+/// What ends with a run.
+#[derive(Debug)]
+pub(crate) struct RunEnd {
+    /// Its number.
+    pub(crate) run: u64,
+    /// The alarms that were up.
+    pub(crate) crossings: Vec<Crossing>,
+    pub(crate) pressure: Vec<PressureEdge>,
 }
 
 /// A limit that was crossed, either way.
@@ -65,7 +79,12 @@ impl Table {
     }
 
     /// Begins a run; the caller ends the one before. Limits and policy stay.
-    pub(crate) fn track(&mut self, name: &str, tree: Arc<ProcessTree>, oom_kills_before: u64) {
+    pub(crate) fn track(
+        &mut self,
+        name: &str,
+        tree: Arc<ProcessTree>,
+        oom_kills_before: u64,
+    ) -> u64 {
         self.last_run += 1;
         let run = self.last_run;
         self.entry(name).run = Some(Run {
@@ -73,30 +92,32 @@ impl Table {
             enforced: Enforced::default(),
             oom_kills_before,
             measured: None,
+            oom: OomCount::default(),
             watch: Watch::default(),
+            pressure: PressureWatch::default(),
         });
+        run
     }
 
-    /// Ends the run, if there is one: returns its number, and takes its alarms down.
+    /// Ends the run, if there is one, and takes its alarms down.
     pub(crate) fn end_run(
         &mut self,
         name: &str,
         oom_kills: u64,
         defaults: &ResourceLimits,
         now: SystemTime,
-    ) -> (Option<u64>, Vec<Crossing>) {
-        let Some(entry) = self.services.get_mut(name) else {
-            return (None, Vec::new());
-        };
-        let Some(mut run) = entry.run.take() else {
-            return (None, Vec::new());
-        };
+    ) -> Option<RunEnd> {
+        let entry = self.services.get_mut(name)?;
+        let mut run = entry.run.take()?;
         entry.past_oom_kills = oom_kills;
         let usage = run
             .measured
             .map_or_else(ResourceUsage::default, |(_, usage)| usage);
-        let crossings = entry.crossings(name, run.watch.clear(), &usage, defaults, now);
-        (Some(run.tracked.run), crossings)
+        Some(RunEnd {
+            run: run.tracked.run,
+            crossings: entry.crossings(name, run.watch.clear(), &usage, defaults, now),
+            pressure: run.pressure.clear(entry.policy.pressure),
+        })
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
@@ -115,9 +136,41 @@ impl Table {
     }
 
     /// The run of this number, if it is still the service's.
-    fn run(&mut self, name: &str, number: u64) -> Option<&mut Run> {
+    pub(crate) fn run(&mut self, name: &str, number: u64) -> Option<&mut Run> {
         let run = self.services.get_mut(name)?.run.as_mut()?;
         (run.tracked.run == number).then_some(run)
+    }
+
+    /// The runs with a cgroup whose pressure has a limit, with their services' names.
+    pub(crate) fn with_pressure_limits(&self) -> Vec<(Arc<str>, TrackedTree, PressureLimits)> {
+        let watched = |(name, entry): (&Arc<str>, &Entry)| {
+            let (run, limits) = (entry.run.as_ref()?, entry.policy.pressure);
+            let watched = run.tracked.tree.cgroup.is_some() && !run.pressure.is_idle(limits);
+            watched.then(|| (Arc::clone(name), run.tracked.clone(), limits))
+        };
+        self.services.iter().filter_map(watched).collect()
+    }
+
+    /// Takes in a look at the pressure on a run; tells what has changed.
+    pub(crate) fn take_in_pressure(
+        &mut self,
+        name: &str,
+        number: u64,
+        limits: PressureLimits,
+        look: Look,
+    ) -> Vec<PressureEdge> {
+        self.run(name, number)
+            .map_or_else(Vec::new, |run| run.pressure.step(limits, look))
+    }
+
+    /// The runs of these numbers that there are still, with their services' names.
+    pub(crate) fn runs(&self, numbers: &[u64]) -> Vec<(Arc<str>, TrackedTree)> {
+        let wanted = |(name, entry): (&Arc<str>, &Entry)| {
+            let run = entry.run.as_ref()?;
+            let is_it = numbers.contains(&run.tracked.run);
+            is_it.then(|| (Arc::clone(name), run.tracked.clone()))
+        };
+        self.services.iter().filter_map(wanted).collect()
     }
 
     pub(crate) fn set_enforced(&mut self, name: &str, number: u64, enforced: Enforced) {

@@ -10,7 +10,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     BatteryHandler, LimitAction, LimitHandler, LimitViolation, ResourceEvent, ViolationListener,
-    battery::BatteryEdge, limits::Direction, lock, table::Crossing,
+    battery::BatteryEdge,
+    limits::Direction,
+    lock,
+    pressure::{PressureEdge, PressureReading},
+    table::Crossing,
 };
 
 /// Events that a slow observer may fall behind before it sees a gap.
@@ -77,6 +81,22 @@ impl Teller {
             }
             self.call_listeners(&violation);
             self.act(action, violation);
+        }
+    }
+
+    /// Tells observers about the pressure on a service, or on the machine without one.
+    pub(crate) fn tell_pressure(&self, service_name: Option<&str>, edges: Vec<PressureEdge>) {
+        for edge in edges {
+            let reading = PressureReading {
+                service_name: service_name.map(str::to_owned),
+                kind: edge.kind,
+                percent: edge.percent,
+                limit: edge.limit,
+            };
+            self.send(match edge.direction {
+                Direction::Up => ResourceEvent::PressureWarning(reading),
+                Direction::Down => ResourceEvent::PressureCleared(reading),
+            });
         }
     }
 

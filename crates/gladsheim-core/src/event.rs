@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use byggvir::LimitViolation;
+use byggvir::{LimitViolation, pressure::PressureReading};
 use roskva::{CrashStage, HealthStatusChange};
 use skirnir::Cause;
 
@@ -39,6 +39,10 @@ pub enum EventKind {
         /// Level in percent.
         percent: u8,
     },
+    /// Pressure on the machine went above its limit.
+    PressureWarning(PressureReading),
+    /// It is well below it again.
+    PressureCleared(PressureReading),
     /// All services with `autostart` were asked to start, and each has answered.
     HallReady,
     /// A reload was carried out.
@@ -129,6 +133,15 @@ pub enum ServiceEvent {
     LimitExceeded(LimitViolation),
     /// What was crossed is no longer.
     LimitCleared(LimitViolation),
+    /// The kernel has killed some of its processes for want of memory, and it runs on.
+    OomKilled {
+        /// How many since the last such event.
+        kills: u64,
+    },
+    /// Pressure on it went above its limit.
+    PressureWarning(PressureReading),
+    /// It is well below it again, or its run has ended.
+    PressureCleared(PressureReading),
     /// The authoriser refused its start.
     AuthRefused {
         /// Why.
@@ -148,6 +161,8 @@ impl EventKind {
             Self::Service { event, .. } => event.name(),
             Self::BatteryLow { .. } => "battery.low",
             Self::BatteryOk { .. } => "battery.ok",
+            Self::PressureWarning(_) => "pressure.warning",
+            Self::PressureCleared(_) => "pressure.cleared",
             Self::HallReady => "hall.ready",
             Self::HallReloaded => "hall.reloaded",
             Self::HallShuttingDown => "hall.shutting_down",
@@ -161,6 +176,8 @@ impl EventKind {
             Self::Service { service_name, .. } => Some(service_name),
             Self::BatteryLow { .. }
             | Self::BatteryOk { .. }
+            | Self::PressureWarning(_)
+            | Self::PressureCleared(_)
             | Self::HallReady
             | Self::HallReloaded
             | Self::HallShuttingDown
@@ -188,6 +205,9 @@ impl ServiceEvent {
             Self::LimitWarning(_) => "limit.warning",
             Self::LimitExceeded(_) => "limit.exceeded",
             Self::LimitCleared(_) => "limit.cleared",
+            Self::OomKilled { .. } => "limit.oom_killed",
+            Self::PressureWarning(_) => "pressure.warning",
+            Self::PressureCleared(_) => "pressure.cleared",
             Self::AuthRefused { .. } => "auth.refused",
             Self::OutputDropped { .. } => "output.dropped",
         }

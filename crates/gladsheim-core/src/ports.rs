@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use byggvir::{
-    LimitHandler, LimitViolation,
-    pressure::{Pressure, PressureKind, read_pressure},
+    LimitHandler, LimitViolation, ResourceManagerApi, STRETCH_ON_BATTERY,
+    pressure::{Pressure, PressureKind, PressureSource},
 };
 use roskva::{
-    BoxError, CommandEnd, CommandRunner, EndRequest, MachinePressure, ProcessLiveness,
+    BoxError, CommandEnd, CommandRunner, EndRequest, MachinePressure, Pace, ProcessLiveness,
     RestartHandler, RestartMode, Starvation,
 };
 use skirnir::Cause;
@@ -103,13 +103,13 @@ impl LimitHandler for Orders {
     }
 }
 
-/// Lets roskva's load guard read byggvir's pressure of the whole machine.
-pub(crate) struct Machine;
+/// Lets roskva's load guard read the pressure of the whole machine where byggvir reads it.
+pub(crate) struct Machine(pub(crate) Arc<dyn PressureSource>);
 
 impl Starvation for Machine {
     fn pressure(&self) -> MachinePressure {
         // A kernel that does not tell has no pressure, as far as anybody knows.
-        let read = |kind| -> Pressure { read_pressure(kind, None).unwrap_or_default() };
+        let read = |kind| -> Pressure { self.0.read(kind, None).unwrap_or_default() };
         MachinePressure {
             cpu: read(PressureKind::Cpu).some.avg10,
             memory: read(PressureKind::Memory).full.avg10,
@@ -135,6 +135,19 @@ impl CommandRunner for LoaderCommands {
             }),
             Err(ServiceLoaderError::SpawnFailed(text)) => Err(text.into()),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Lets roskva check less often while byggvir says that the machine lives on its battery.
+pub(crate) struct BatteryPace(pub(crate) Arc<dyn ResourceManagerApi>);
+
+impl Pace for BatteryPace {
+    fn stretch(&self) -> u32 {
+        if self.0.on_battery() {
+            STRETCH_ON_BATTERY
+        } else {
+            1
         }
     }
 }

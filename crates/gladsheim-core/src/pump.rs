@@ -95,6 +95,18 @@ impl Pump {
                 let name = violation.service_name.clone();
                 self.publish(name, ServiceEvent::LimitCleared(violation));
             }
+            ResourceEvent::OomKilled {
+                service_name,
+                kills,
+            } => self.publish(service_name, ServiceEvent::OomKilled { kills }),
+            ResourceEvent::PressureWarning(reading) => match reading.service_name.clone() {
+                Some(name) => self.publish(name, ServiceEvent::PressureWarning(reading)),
+                None => self.hall.bus.publish(EventKind::PressureWarning(reading)),
+            },
+            ResourceEvent::PressureCleared(reading) => match reading.service_name.clone() {
+                Some(name) => self.publish(name, ServiceEvent::PressureCleared(reading)),
+                None => self.hall.bus.publish(EventKind::PressureCleared(reading)),
+            },
             ResourceEvent::BatteryLow { percent } => {
                 self.hall.bus.publish(EventKind::BatteryLow { percent });
             }

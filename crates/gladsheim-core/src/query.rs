@@ -46,6 +46,7 @@ impl Gladsheim {
                 .byggvir
                 .limits_enforced_by(&metadata.service_name)
                 .to_owned(),
+            measured_by: self.byggvir.measured_by(&metadata.service_name).to_owned(),
             ..ServiceStatus::from_metadata(metadata)
         }
     }

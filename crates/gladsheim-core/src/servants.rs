@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use byggvir::{
-    BatteryHandler, LimitHandler, PowerSupplyClass, ResourceManager, ResourceManagerApi,
+    BatteryHandler, HostProbe, LimitHandler, PowerSupplyClass, ResourceManager, ResourceManagerApi,
     ResourceManagerPorts,
+    pressure::{PressureFiles, PressureSource},
 };
 use roskva::{HealthMonitor, HealthMonitorApi, MonitorPorts, RestartHandler};
 use skirnir::{ServiceRegistry, ServiceRegistryApi};
@@ -13,7 +14,7 @@ use thjalfi::{ServiceLoader, ServiceLoaderApi};
 use crate::{
     GladsheimConfig,
     directory::Directory,
-    ports::{LoaderCommands, LoaderLiveness, Machine, Orders},
+    ports::{BatteryPace, LoaderCommands, LoaderLiveness, Machine, Orders},
 };
 
 /// What servants need from the hall that they serve: the ports of roskva and byggvir.
@@ -65,28 +66,32 @@ impl Servants {
     pub(crate) fn real(config: &GladsheimConfig, ports: HallPorts) -> Self {
         let thjalfi: Arc<dyn ServiceLoaderApi> =
             Arc::new(ServiceLoader::new(config.loader.clone()));
-        let byggvir = ResourceManager::with_ports(
+        let pressure: Arc<dyn PressureSource> = Arc::new(pressure_files());
+        let byggvir: Arc<dyn ResourceManagerApi> = Arc::new(ResourceManager::with_ports(
             config.resources.clone(),
             ResourceManagerPorts {
+                probe: Box::new(HostProbe::with(config.resources.backend)),
+                pressure: Arc::clone(&pressure),
                 limit_handler: Some(ports.limits),
                 battery_handler: Some(ports.battery),
                 battery: Arc::new(power_supply()),
                 ..ResourceManagerPorts::default()
             },
-        );
+        ));
         let roskva = HealthMonitor::with_ports(
             config.health.clone(),
             MonitorPorts {
                 restart: Some(ports.restart),
                 liveness: Some(Arc::new(LoaderLiveness(Arc::clone(&thjalfi)))),
                 commands: Some(Arc::new(LoaderCommands(Arc::clone(&thjalfi)))),
-                starvation: Some(Arc::new(Machine)),
+                starvation: Some(Arc::new(Machine(pressure))),
+                pace: Some(Arc::new(BatteryPace(Arc::clone(&byggvir)))),
                 ..MonitorPorts::default()
             },
         );
         Self {
             thjalfi,
-            byggvir: Arc::new(byggvir),
+            byggvir,
             roskva: Arc::new(roskva),
             skirnir: Arc::new(ServiceRegistry::new()),
         }
@@ -97,6 +102,11 @@ impl Servants {
 fn power_supply() -> PowerSupplyClass {
     std::env::var_os("GLADSHEIM_POWER_SUPPLY")
         .map_or_else(PowerSupplyClass::default, PowerSupplyClass::at)
+}
+
+/// The machine's pressure, or that in the folder that `GLADSHEIM_PRESSURE` names: for tests.
+fn pressure_files() -> PressureFiles {
+    std::env::var_os("GLADSHEIM_PRESSURE").map_or_else(PressureFiles::default, PressureFiles::at)
 }
 
 impl fmt::Debug for Servants {

@@ -45,6 +45,8 @@ pub struct ServiceStatus {
     pub containment: String,
     /// Who enforces its limits: `kernel`, `sampling` or `none`.
     pub limits_enforced_by: String,
+    /// What measures it: `cgroup`, `procfs` or `sysinfo`; `none` before the first sample of a run.
+    pub measured_by: String,
     /// Which run of the service this is, from 1; 0 before the first.
     pub generation: u64,
     /// Custom metadata, sorted by key.
@@ -87,6 +89,7 @@ impl ServiceStatus {
             next_attempt_at: metadata.next_attempt_at,
             containment: String::new(),
             limits_enforced_by: String::new(),
+            measured_by: String::new(),
             generation: metadata.generation,
             metadata: custom,
             endpoints: metadata.endpoints.clone(),

@@ -118,6 +118,12 @@ impl Core {
         port.is_none_or(|port| port.is_alive(service_name))
     }
 
+    /// By how much the intervals of checks that pass are multiplied now.
+    pub(crate) fn stretch(&self) -> u32 {
+        let port = self.ports.pace.as_ref();
+        port.map_or(1, |port| port.stretch()).max(1)
+    }
+
     pub(crate) fn start(
         self: &Arc<Self>,
         name: &str,
@@ -236,6 +242,7 @@ impl Core {
 
     /// Puts the next check into the agenda; called when one is due.
     pub(crate) fn rearrange(
+        &self,
         book: &mut Book,
         name: &str,
         kind: CheckKind,
@@ -248,7 +255,8 @@ impl Core {
         let name = Arc::clone(&service.name);
         if let Some(slot) = service.slot_mut(kind) {
             let noise = book.noise.f64() * 2.0 - 1.0;
-            let interval = backoff::vary(slot.pace().as_secs_f64(), INTERVAL_JITTER, noise);
+            let pace = slot.pace(self.stretch()).as_secs_f64();
+            let interval = backoff::vary(pace, INTERVAL_JITTER, noise);
             // The schedule holds even if this check came late, but what was missed is not made up for.
             let next = due.saturating_add(interval);
             let at = if next > now {

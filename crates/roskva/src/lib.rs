@@ -35,6 +35,7 @@ pub use crate::{
         RestartDecision, ServiceCrash,
     },
     monitor::HealthMonitor,
+    pace::Pace,
     probe::{HealthProbe, ProbeOutcome},
     restart::{
         CommandEnd, CommandRunner, EndRequest, MonitorPorts, ProcessLiveness, RestartHandler,
@@ -54,6 +55,7 @@ mod guard;
 mod herald;
 mod monitor;
 mod observer;
+mod pace;
 mod policy;
 mod probe;
 mod restart;
@@ -68,6 +70,7 @@ mod watch;
 pub mod mock {
     pub use crate::{
         api::MockHealthMonitorApi,
+        pace::MockPace,
         probe::MockHealthProbe,
         restart::{MockCommandRunner, MockProcessLiveness, MockRestartHandler},
         starvation::MockStarvation,

@@ -4,7 +4,7 @@ use std::{fmt, process::ExitStatus, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{BoxError, HealthProbe, Starvation};
+use crate::{BoxError, HealthProbe, Pace, Starvation};
 
 /// What a [`HealthMonitor`](crate::HealthMonitor) is given by its owner; each may be left out.
 #[derive(Clone, Default)]
@@ -20,6 +20,8 @@ pub struct MonitorPorts {
     pub probe: Option<Arc<dyn HealthProbe>>,
     /// Tells the load guard how the machine is. Without it, the guard knows only this process's own delays.
     pub starvation: Option<Arc<dyn Starvation>>,
+    /// Tells how much less often services are checked. Without it, their intervals hold.
+    pub pace: Option<Arc<dyn Pace>>,
 }
 
 impl fmt::Debug for MonitorPorts {
@@ -30,6 +32,7 @@ impl fmt::Debug for MonitorPorts {
             .field("commands", &self.commands.is_some())
             .field("probe", &self.probe.is_some())
             .field("starvation", &self.starvation.is_some())
+            .field("pace", &self.pace.is_some())
             .finish()
     }
 }

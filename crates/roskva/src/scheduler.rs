@@ -50,7 +50,7 @@ impl Core {
             book.delays.record(now.saturating_sub(due), now);
             match job {
                 Job::Check(kind) => {
-                    Self::rearrange(&mut book, &name, kind, due, now);
+                    self.rearrange(&mut book, &name, kind, due, now);
                     self.begin_check(&mut book, &name, kind);
                 }
                 Job::EndFailed(kind) => self.end_failed_run(&mut book, &name, kind),

@@ -104,11 +104,13 @@ impl Slot {
         self.threshold.verdict() == Verdict::Passing && self.threshold.failures() == 0
     }
 
-    /// Time to the next check.
-    pub(crate) fn pace(&self) -> Duration {
+    /// Time to the next check, where those that pass are stretched.
+    pub(crate) fn pace(&self, stretch: u32) -> Duration {
         let interval = self.options.interval;
         if self.is_calm() {
-            self.watch.pace(interval)
+            self.watch
+                .pace(interval)
+                .max(interval.saturating_mul(stretch))
         } else {
             interval
         }

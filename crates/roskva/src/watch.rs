@@ -137,19 +137,18 @@ impl Core {
         self.hasten(&mut book, name, kind);
     }
 
-    /// Brings the next check forward to one interval from now, where a stream had put it off and there is now
-    /// no reason for that any more.
+    /// Brings the next check forward, where it was put off by a stream or by a slower pace and there is now no
+    /// reason for that any more.
     pub(crate) fn hasten(&self, book: &mut Book, name: &str, kind: CheckKind) {
         let now = self.now();
         let Some(slot) = book.services.get_mut(name).and_then(|s| s.slot_mut(kind)) else {
             return;
         };
-        let interval = slot.options.interval;
-        let at = now.saturating_add(interval);
+        let pace = slot.pace(self.stretch());
+        let at = now.saturating_add(pace);
         // One that follows its schedule is at most a jitter later than that.
         if let Some(timer) = slot.timer
-            && slot.pace() == interval
-            && timer.at > at.saturating_add(interval / 2)
+            && timer.at > at.saturating_add(pace / 2)
         {
             slot.timer = book.agenda.replace(timer, at);
             self.wake.notify_one();

@@ -21,6 +21,7 @@ mod keeper;
 mod limits;
 mod logging;
 mod metrics;
+mod pressure;
 mod probes;
 mod reload;
 mod shutdown;

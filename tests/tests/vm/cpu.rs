@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use gladsheim_tests::TestDaemon;
 
-use crate::group::{Group, machine};
+use crate::group::{Group, machine, wait_for_event};
 
 /// As many busy loops as the machine has CPUs.
 fn busy(limits: &str) -> String {
@@ -19,7 +19,7 @@ fn a_fifth_of_the_machine_holds_within_a_tenth_of_it() {
     if !machine() {
         return;
     }
-    let hall = TestDaemon::start(&busy("cpu_percent = 20.0"));
+    let hall = TestDaemon::start(&busy("cpu_percent = 20.0, pressure = { cpu = 10 }"));
     let cpus = std::thread::available_parallelism()
         .expect("is known")
         .get() as f64;
@@ -44,4 +44,9 @@ fn a_fifth_of_the_machine_holds_within_a_tenth_of_it() {
         status["cpu_percent"].as_f64() > Some(15.0)
     });
     assert!(told["cpu_percent"].as_f64() < Some(25.0), "{told}");
+    assert_eq!(told["measured_by"], "cgroup", "{told}");
+    // Whoever is throttled waits for a CPU.
+    let event = wait_for_event(&hall, "pressure.warning");
+    assert_eq!(event["service_name"], "sleipnir", "{event}");
+    assert_eq!(event["pressure"], "cpu", "{event}");
 }

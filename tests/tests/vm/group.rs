@@ -3,6 +3,7 @@
 use std::{env, fs, path::PathBuf};
 
 use gladsheim_tests::{TestDaemon, skip, wait_until};
+use serde_json::Value;
 
 /// Whether this is the machine for these tests; says so if it is not.
 pub(crate) fn machine() -> bool {
@@ -11,6 +12,16 @@ pub(crate) fn machine() -> bool {
         skip("needs a machine of its own: cargo xtask vm-test");
     }
     own
+}
+
+/// The first event of this kind; waits for it.
+#[track_caller]
+pub(crate) fn wait_for_event(hall: &TestDaemon, kind: &str) -> Value {
+    wait_until(kind, || {
+        let events = hall.cli(["events", "--format", "json"]).expect_code(0);
+        let is_it = |event: &Value| event["kind"] == kind;
+        events.json_lines().into_iter().find(is_it)
+    })
 }
 
 /// The cgroup of a running service.

@@ -2,7 +2,7 @@
 
 use gladsheim_tests::{TestDaemon, service, wait_until};
 
-use crate::group::{Group, machine};
+use crate::group::{Group, machine, wait_for_event};
 
 const NEVER: &str = "restart = { policy = \"never\" }\n";
 
@@ -44,7 +44,8 @@ fn a_killed_child_takes_the_whole_service_along_unless_that_is_declined() {
             eat.display()
         );
         let mut hall = TestDaemon::prepare(&format!(
-            "[services.fenrir]\npath = \"/bin/sh\"\nargs = [\"-c\", '''{script}''']\n{NEVER}\
+            "resources = {{ monitoring_interval = \"200ms\" }}\n\
+             [services.fenrir]\npath = \"/bin/sh\"\nargs = [\"-c\", '''{script}''']\n{NEVER}\
              limits = {{ memory = \"20MiB\", oom = \"{oom}\" }}\n"
         ));
         let made = std::process::Command::new("mkfifo")
@@ -71,6 +72,9 @@ fn a_killed_child_takes_the_whole_service_along_unless_that_is_declined() {
     let status = hall.status("fenrir");
     assert_eq!(status["state"], "running", "{status}");
     assert_eq!(status["process_id"], leader, "{status}");
+    let event = wait_for_event(&hall, "limit.oom_killed");
+    assert_eq!(event["service_name"], "fenrir", "{event}");
+    assert_eq!(event["oom_kills"], 1, "{event}");
     // What then ends the leader is its own cause.
     hall.cli(["stop", "fenrir"]).expect_code(0);
     assert_eq!(hall.status("fenrir")["cause"], "user");
@@ -80,6 +84,10 @@ fn a_killed_child_takes_the_whole_service_along_unless_that_is_declined() {
     let ended = hall.wait_for_status("fenrir", "ended", |status| !status["cause"].is_null());
     assert_eq!(ended["cause"], "oom", "{ended}");
     assert!(hall.processes().is_empty(), "{:?}", hall.processes());
+    // Nobody survived it, so the end is all that is told.
+    let events = hall.cli(["events", "--format", "json"]).expect_code(0);
+    let killed = |event: &serde_json::Value| event["kind"] == "limit.oom_killed";
+    assert!(!events.json_lines().iter().any(killed));
 }
 
 #[test]
@@ -118,12 +126,18 @@ fn memory_is_throttled_only_where_that_is_asked_for() {
     hall.pid_in("pid");
     assert_eq!(Group::of(&hall, "fenrir").read("memory.high"), "max");
 
-    let hall = TestDaemon::start(&hungry("memory = \"512MiB\", memory_high = \"16MiB\""));
+    let hall = TestDaemon::start(&hungry(
+        "memory = \"512MiB\", memory_high = \"16MiB\", pressure = { memory = 5 }",
+    ));
     hall.pid_in("pid");
     let group = Group::of(&hall, "fenrir");
     assert_eq!(group.read("memory.high"), "16777216");
     hall.cli(["signal", "fenrir", "SIGUSR1"]).expect_code(0);
     group.wait_for_count("memory.events", "high ", 1);
+    // It waits for memory now, and so much that somebody is told.
+    let event = wait_for_event(&hall, "pressure.warning");
+    assert_eq!(event["service_name"], "fenrir", "{event}");
+    assert_eq!(event["pressure"], "memory", "{event}");
     assert_eq!(group.count("memory.events", "oom_kill "), 0);
     assert_eq!(hall.status("fenrir")["state"], "running");
     hall.cli(["kill", "fenrir"]).expect_code(0);

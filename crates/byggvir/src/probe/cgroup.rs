@@ -60,6 +60,13 @@ impl CgroupProbe {
     }
 }
 
+fn no_controller() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "the service has no cgroup with the memory controller",
+    )
+}
+
 impl Default for CgroupProbe {
     fn default() -> Self {
         Self::new()
@@ -97,11 +104,17 @@ impl CgroupFiles {
 impl SystemProbe for CgroupProbe {
     fn sample(&mut self, trees: &[TrackedTree]) -> Vec<io::Result<TreeSample>> {
         let sample = |TrackedTree { run, tree }: &TrackedTree| {
-            let folder = tree.cgroup.as_deref().ok_or(io::ErrorKind::Unsupported)?;
+            let folder = tree.cgroup.as_deref().ok_or_else(no_controller)?;
             let sample = match self.runs.get(run) {
                 Some(files) => files.sample(&mut self.buffer),
                 None => {
-                    let files = CgroupFiles::open(folder)?;
+                    let files = CgroupFiles::open(folder).map_err(|error| {
+                        if folder.exists() && !CgroupProbe::covers(tree) {
+                            no_controller()
+                        } else {
+                            error
+                        }
+                    })?;
                     let sample = files.sample(&mut self.buffer);
                     if (self.runs.len() + 1) * CgroupFiles::COUNT <= self.max_open {
                         self.runs.insert(*run, files);
@@ -180,7 +193,13 @@ mod tests {
     fn folder_without_memory_controller_is_left_to_others() {
         let folder = tempfile::tempdir().expect("is made");
         let cgroup = Some(folder.path().to_owned());
-        assert!(!CgroupProbe::covers(&ProcessTree { pid: 1, cgroup }));
+        let tree = ProcessTree { pid: 1, cgroup };
+        assert!(!CgroupProbe::covers(&tree));
+        let tree = Arc::new(tree);
+        let asked = CgroupProbe::new().sample(&[TrackedTree { run: 1, tree }]);
+        let error = asked.into_iter().next().expect("one answer");
+        let kind = error.expect_err("is not measured").kind();
+        assert_eq!(kind, io::ErrorKind::Unsupported);
         assert!(!CgroupProbe::covers(&ProcessTree {
             pid: 1,
             cgroup: None

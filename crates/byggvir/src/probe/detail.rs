@@ -98,6 +98,12 @@ fn read_detail(tree: &ProcessTree, members: Vec<u32>) -> io::Result<UsageDetail>
     })
 }
 
+/// Whether a process exists and is no zombie.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let text = fs::read(process(pid).join("stat"));
+    text.is_ok_and(|text| parse_stat(&text).is_some_and(|stat| !stat.is_zombie()))
+}
+
 /// Who is whose child, and who is in whose session; without zombies.
 #[derive(Default)]
 struct Processes {

@@ -5,13 +5,15 @@ use std::{collections::HashMap, io, path::Path};
 use super::{
     CgroupProbe, ProcfsProbe, SysinfoProbe, SystemProbe, SystemSample, TrackedTree, TreeSample,
 };
+use crate::Backend;
 
 /// Measures each tree by the best backend that the host has for it: cgroup v2 where the tree has a
-/// cgroup with the memory controller, else `/proc`, else `sysinfo`.
+/// cgroup with the memory controller, else `/proc`, else `sysinfo`. Or by the one that was chosen.
 ///
 /// Looks at the host when it is first asked for a sample.
 #[derive(Debug, Default)]
 pub struct HostProbe {
+    backend: Backend,
     cgroup: CgroupProbe,
     /// Whether `cgroup` covers a run.
     covered: HashMap<u64, bool>,
@@ -19,14 +21,29 @@ pub struct HostProbe {
 }
 
 impl HostProbe {
-    /// Looks at nothing yet.
+    /// The best of them. Looks at nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// The one that was chosen. Looks at nothing yet.
+    pub fn with(backend: Backend) -> Self {
+        Self {
+            backend,
+            ..Self::default()
+        }
+    }
+
+    /// The backend for what has no cgroup to be measured by, and for the machine.
     fn by_process(&mut self) -> &mut Box<dyn SystemProbe> {
+        let backend = self.backend;
         self.by_process.get_or_insert_with(|| {
-            if Path::new("/proc/self/stat").exists() {
+            let procfs = match backend {
+                Backend::Auto | Backend::Cgroup => Path::new("/proc/self/stat").exists(),
+                Backend::Procfs => true,
+                Backend::Sysinfo => false,
+            };
+            if procfs {
                 Box::new(ProcfsProbe::new())
             } else {
                 Box::new(SysinfoProbe::new())
@@ -37,9 +54,13 @@ impl HostProbe {
 
 impl SystemProbe for HostProbe {
     fn sample(&mut self, trees: &[TrackedTree]) -> Vec<io::Result<TreeSample>> {
-        let mut covers = |tracked: &TrackedTree| {
-            let covered = self.covered.entry(tracked.run);
-            *covered.or_insert_with(|| CgroupProbe::covers(&tracked.tree))
+        let mut covers = |tracked: &TrackedTree| match self.backend {
+            Backend::Auto => {
+                let covered = self.covered.entry(tracked.run);
+                *covered.or_insert_with(|| CgroupProbe::covers(&tracked.tree))
+            }
+            Backend::Cgroup => true,
+            Backend::Procfs | Backend::Sysinfo => false,
         };
         let covered: Vec<bool> = trees.iter().map(&mut covers).collect();
         let of = |by_cgroup| -> Vec<TrackedTree> {

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fmt::Debug};
 
-use byggvir::{LimitPolicy, ResourceLimits};
+use byggvir::{LimitPolicy, ResourceLimits, pressure::PressureLimits};
 use roskva::{CheckOptions, MonitorOptions, RestartPolicy};
 use thjalfi::{LogRotation, Readiness, Signal, StartOptions};
 
@@ -326,6 +326,7 @@ impl Changes {
             oom,
             memory_advisory,
             cpu_advisory,
+            pressure: PressureLimits { cpu, memory, io },
         } = new;
         self.field(Live, "limits.action", &kebab(&old.action), &kebab(action));
         self.field(Live, "limits.pids", &old.pids, pids);
@@ -343,6 +344,9 @@ impl Changes {
         );
         self.field(Live, "limits.cpu_advisory", &old.cpu_advisory, cpu_advisory);
         self.field(Live, "limits.oom", &kebab(&old.oom), &kebab(oom));
+        self.field(Live, "limits.pressure.cpu", &old.pressure.cpu, cpu);
+        self.field(Live, "limits.pressure.memory", &old.pressure.memory, memory);
+        self.field(Live, "limits.pressure.io", &old.pressure.io, io);
     }
 }
 

@@ -212,6 +212,9 @@ const FIELDS: [(Effect, &str, Edit); 53] = [
     (Effect::Live, "limits.memory_high: 0 -> 7", |s| {
         s.limit_policy.memory_high_bytes = 7;
     }),
+    (Effect::Live, "limits.pressure.memory: 0 -> 20", |s| {
+        s.limit_policy.pressure.memory = 20;
+    }),
     (Effect::Live, "limits.oom: stop -> continue", |s| {
         s.limit_policy.oom = OomPolicy::Continue;
     }),

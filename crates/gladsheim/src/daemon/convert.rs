@@ -49,6 +49,7 @@ pub(super) fn status(status: ServiceStatus) -> v1::ServiceStatus {
         next_attempt_at_unix_ms: status.next_attempt_at.map(unix_ms),
         containment: status.containment,
         limits_enforced_by: status.limits_enforced_by,
+        measured_by: status.measured_by,
         generation: status.generation,
         health_message: status.health_message,
         metadata: status.metadata.into_iter().collect(),

@@ -35,13 +35,17 @@ fn level(kind: &EventKind) -> Level {
             | ServiceEvent::Failed { .. }
             | ServiceEvent::LimitWarning(_)
             | ServiceEvent::LimitExceeded(_)
+            | ServiceEvent::OomKilled { .. }
+            | ServiceEvent::PressureWarning(_)
             | ServiceEvent::RestartPostponed { .. }
             | ServiceEvent::AuthRefused { .. }
             | ServiceEvent::OutputDropped { .. } => true,
             ServiceEvent::HealthChanged(change) => change.new_status.is_failing(),
             _ => false,
         },
-        EventKind::BatteryLow { .. } | EventKind::HallGap { .. } => true,
+        EventKind::BatteryLow { .. }
+        | EventKind::PressureWarning(_)
+        | EventKind::HallGap { .. } => true,
         _ => false,
     };
     if warns { Level::WARN } else { Level::INFO }

@@ -63,8 +63,10 @@ impl Hall {
             default_limits: _,
             battery_aware,
             stop_services_below_battery_percent,
+            backend,
+            pressure,
         } = resources;
-        let keys: [(&str, &dyn std::fmt::Debug); 10] = [
+        let keys: [(&str, &dyn std::fmt::Debug); 12] = [
             ("state_dir", state_dir),
             ("metrics", metrics),
             ("on_file_change", on_file_change),
@@ -78,6 +80,8 @@ impl Hall {
                 "resources.stop_services_below_battery_percent",
                 stop_services_below_battery_percent,
             ),
+            ("resources.backend", backend),
+            ("resources.pressure", pressure),
         ];
         keys.map(|(key, value)| (key, format!("{value:?}"))).into()
     }

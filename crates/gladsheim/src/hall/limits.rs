@@ -1,6 +1,8 @@
 //! Limits: what sections say, and what holds in the end.
 
-use gladsheim_core::byggvir::{LimitAction, LimitPolicy, OomPolicy, Platform, ResourceLimits};
+use gladsheim_core::byggvir::{
+    LimitAction, LimitPolicy, OomPolicy, Platform, ResourceLimits, pressure::PressureLimits,
+};
 
 use super::reader::Field;
 
@@ -20,6 +22,47 @@ pub(super) struct Limits {
     memory_high: Option<u64>,
     oom: Option<OomPolicy>,
     action: Option<LimitAction>,
+    pressure: Pressure,
+}
+
+/// Above which pressure a warning is told; `None` where a section is silent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pressure {
+    cpu: Option<u8>,
+    memory: Option<u8>,
+    io: Option<u8>,
+}
+
+impl Pressure {
+    /// Reads a section.
+    pub(super) fn read(field: Field<'_>, name: &str) -> Self {
+        let Some(mut table) = field.table(name) else {
+            return Self::default();
+        };
+        let mut percent = |key| table.field(key).integer(0..=100).optional();
+        Self {
+            cpu: percent("cpu"),
+            memory: percent("memory"),
+            io: percent("io"),
+        }
+    }
+
+    fn or(self, others: &Self) -> Self {
+        Self {
+            cpu: self.cpu.or(others.cpu),
+            memory: self.memory.or(others.memory),
+            io: self.io.or(others.io),
+        }
+    }
+
+    /// What is stated, and no warning elsewhere.
+    pub(super) fn resolve(self) -> PressureLimits {
+        PressureLimits {
+            cpu: self.cpu.unwrap_or_default(),
+            memory: self.memory.unwrap_or_default(),
+            io: self.io.unwrap_or_default(),
+        }
+    }
 }
 
 impl Limits {
@@ -77,6 +120,7 @@ impl Limits {
                     ("stop", LimitAction::Stop),
                 ])
                 .optional(),
+            pressure: Pressure::read(table.field("pressure"), "the section `pressure`"),
         };
         if let (Some(memory @ 1..), Some(high)) = (limits.memory, limits.memory_high)
             && high > memory
@@ -99,6 +143,7 @@ impl Limits {
             memory_high: self.memory_high.or(others.memory_high),
             oom: self.oom.or(others.oom),
             action: self.action.or(others.action),
+            pressure: self.pressure.or(&others.pressure),
         }
     }
 
@@ -126,6 +171,7 @@ impl Limits {
             oom: self.oom.unwrap_or_default(),
             memory_advisory: self.memory.is_none(),
             cpu_advisory: self.cpu_percent.is_none(),
+            pressure: self.pressure.clone().resolve(),
         };
         (self.or(&Self::of_platform(platform)).stated(), policy)
     }

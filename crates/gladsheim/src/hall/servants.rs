@@ -1,12 +1,15 @@
 //! `[loader]`, `[resources]` and `[health]`: what the servants are told for all services.
 
 use gladsheim_core::{
-    byggvir::{Platform, ResourceManagerConfig},
+    byggvir::{Backend, Platform, ResourceManagerConfig},
     roskva::HealthMonitorConfig,
     thjalfi::{Containment, ServiceLoaderConfig},
 };
 
-use super::{limits::Limits, reader::Field};
+use super::{
+    limits::{Limits, Pressure},
+    reader::Field,
+};
 
 pub(super) fn containment(field: Field<'_>) -> Containment {
     field
@@ -73,6 +76,17 @@ pub(super) fn resources(
             .field("stop_services_below_battery_percent")
             .integer(0..=100)
             .or(config.stop_services_below_battery_percent);
+        config.backend = table
+            .field("backend")
+            .one_of(&[
+                ("auto", Backend::Auto),
+                ("cgroup", Backend::Cgroup),
+                ("procfs", Backend::Procfs),
+                ("sysinfo", Backend::Sysinfo),
+            ])
+            .or(config.backend);
+        let field = table.field("pressure");
+        config.pressure = Pressure::read(field, "[resources.pressure]").resolve();
         let field = table.field("default_limits");
         limits = Limits::read(field, "[resources.default_limits]", cpus);
     }

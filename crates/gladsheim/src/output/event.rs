@@ -48,6 +48,12 @@ struct Details<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     battery_percent: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pressure: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pressure_percent: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom_kills: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     missed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stage: Option<&'a str>,
@@ -74,6 +80,9 @@ impl<'a> From<&'a Event> for EventDocument<'a> {
                 memory_bytes: event.memory_bytes,
                 cpu_percent: event.cpu_percent,
                 battery_percent: event.battery_percent,
+                pressure: event.pressure.as_deref(),
+                pressure_percent: event.pressure_percent,
+                oom_kills: event.oom_kills,
                 missed: event.missed,
                 stage: event.stage.as_deref(),
             },
@@ -115,7 +124,7 @@ pub(crate) fn sentence(event: &Event) -> Option<String> {
             let verdict = event.new_status.as_deref()?;
             return (verdict != "unknown").then(|| format!("{who}: {verdict}"));
         }
-        (subject, verb) => format!("{subject} {verb}"),
+        (subject, verb) => format!("{subject} {}", verb.replace('_', " ")),
     };
     Some(match details(event) {
         details if details.is_empty() => format!("{who}: {verb}"),
@@ -145,9 +154,13 @@ fn details(event: &Event) -> String {
 /// The style of what happened.
 pub(crate) fn style(event: &Event) -> Style {
     match &*event.kind {
-        "service.ready" | "limit.cleared" | "battery.ok" | "hall.ready" => Style::Good,
-        "service.crashed" | "service.failed" | "limit.exceeded" | "auth.refused" => Style::Bad,
-        "service.restarting" | "limit.warning" | "battery.low" | "hall.gap" => Style::Busy,
+        "service.ready" | "limit.cleared" | "pressure.cleared" | "battery.ok" | "hall.ready" => {
+            Style::Good
+        }
+        "service.crashed" | "service.failed" | "limit.exceeded" | "limit.oom_killed"
+        | "auth.refused" => Style::Bad,
+        "service.restarting" | "limit.warning" | "pressure.warning" | "battery.low"
+        | "hall.gap" => Style::Busy,
         "health.changed" => Style::of_health(event.new_status.as_deref().unwrap_or_default()),
         _ => Style::Plain,
     }

@@ -28,6 +28,7 @@ pub(crate) struct StatusDocument<'a> {
     next_attempt_at: Option<String>,
     containment: Option<&'a str>,
     limits_enforced_by: Option<&'a str>,
+    measured_by: Option<&'a str>,
     generation: u64,
     metadata: BTreeMap<&'a str, &'a str>,
     endpoints: &'a [String],
@@ -59,6 +60,7 @@ impl<'a> From<&'a ServiceStatus> for StatusDocument<'a> {
             next_attempt_at: status.next_attempt_at_unix_ms.map(rfc3339),
             containment: set(&status.containment),
             limits_enforced_by: set(&status.limits_enforced_by),
+            measured_by: set(&status.measured_by),
             generation: status.generation,
             metadata: metadata.collect(),
             endpoints: &status.endpoints,
@@ -194,7 +196,7 @@ mod tests {
                 "health": "unknown", "health_message": null, "memory_bytes": null,
                 "cpu_percent": null, "restart_count": 0, "cause": null, "error_message": null,
                 "reason": null, "ready": false, "exit_code": null, "signal": null,
-                "next_attempt_at": null, "containment": null, "limits_enforced_by": null,
+                "next_attempt_at": null, "containment": null, "limits_enforced_by": null, "measured_by": null,
                 "generation": 0, "metadata": {}, "endpoints": [],
             })
         );

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use roskva::{
     BoxError, Cause, CheckOptions, EndRequest, ExitReport, HealthCheckStrategy, HealthEvent,
     HealthMonitor, HealthMonitorConfig, HealthProbe, HealthStatus, MachinePressure, MonitorOptions,
-    MonitorPorts, ProbeOutcome, ProcessLiveness, RestartDecision, RestartHandler, Starvation,
+    MonitorPorts, Pace, ProbeOutcome, ProcessLiveness, RestartDecision, RestartHandler, Starvation,
 };
 use tokio::{
     sync::{broadcast, mpsc},
@@ -152,6 +152,14 @@ impl ProcessLiveness for Alive {
 #[derive(Default)]
 pub(crate) struct Machine {
     pub(crate) starves: AtomicBool,
+    /// By how much intervals are stretched; 0 is as they are.
+    pub(crate) stretch: AtomicU32,
+}
+
+impl Pace for Machine {
+    fn stretch(&self) -> u32 {
+        self.stretch.load(SeqCst)
+    }
 }
 
 impl Starvation for Machine {
@@ -195,6 +203,7 @@ impl Hall {
             liveness: Some(alive.clone()),
             probe: Some(probe.clone()),
             starvation: Some(machine.clone()),
+            pace: Some(machine.clone()),
         };
         let monitor = HealthMonitor::with_ports(config, ports);
         let events = monitor.subscribe();

@@ -6,5 +6,6 @@ mod ending;
 mod fake;
 mod guard;
 mod observer;
+mod pace;
 mod schedule;
 mod verdict;

@@ -1,6 +1,10 @@
 //! Events of the bus as messages of the wire, with a text for a person.
 
-use gladsheim_core::{Event, EventKind, ServiceEvent, byggvir::LimitViolation, skirnir::Cause};
+use gladsheim_core::{
+    Event, EventKind, ServiceEvent,
+    byggvir::{LimitViolation, pressure::PressureReading},
+    skirnir::Cause,
+};
 use gladsheim_proto::v1;
 
 use super::unix_ms;
@@ -18,6 +22,9 @@ pub(in crate::daemon) fn event(event: &Event) -> v1::Event {
         EventKind::BatteryLow { percent } | EventKind::BatteryOk { percent } => {
             message.battery_percent = Some(u32::from(*percent));
             message.message = format!("battery at {percent} %");
+        }
+        EventKind::PressureWarning(reading) | EventKind::PressureCleared(reading) => {
+            pressure_event(reading, &mut message);
         }
         EventKind::HallGap { missed } => {
             message.missed = Some(*missed);
@@ -92,6 +99,16 @@ fn service_event(event: &ServiceEvent, message: &mut v1::Event) {
         ServiceEvent::LimitWarning(violation)
         | ServiceEvent::LimitExceeded(violation)
         | ServiceEvent::LimitCleared(violation) => limit_event(violation, message),
+        ServiceEvent::OomKilled { kills } => {
+            message.oom_kills = Some(*kills);
+            message.message = match kills {
+                1 => "the kernel killed a process for want of memory".to_owned(),
+                kills => format!("the kernel killed {kills} processes for want of memory"),
+            };
+        }
+        ServiceEvent::PressureWarning(reading) | ServiceEvent::PressureCleared(reading) => {
+            pressure_event(reading, message);
+        }
         ServiceEvent::AuthRefused { reason } => message.message.clone_from(reason),
         ServiceEvent::OutputDropped { lines } => {
             message.message = format!("{lines} lines of output were dropped");
@@ -107,9 +124,15 @@ fn limit_event(violation: &LimitViolation, message: &mut v1::Event) {
     message.message = violation.to_string();
 }
 
+fn pressure_event(reading: &PressureReading, message: &mut v1::Event) {
+    message.pressure = Some(reading.kind.as_str().to_owned());
+    message.pressure_percent = Some(reading.percent);
+    message.message = reading.to_string();
+}
+
 #[cfg(test)]
 mod tests {
-    use gladsheim_core::byggvir::ViolationType;
+    use gladsheim_core::byggvir::{ViolationType, pressure::PressureKind};
 
     use super::*;
 
@@ -131,6 +154,31 @@ mod tests {
             assert_eq!((message.exit_code, message.signal), (exit_code, signal));
             assert_eq!(message.cause.as_deref(), Some("exit"));
         }
+    }
+
+    #[test]
+    fn what_the_kernel_says_of_want_is_told_in_words_and_numbers() {
+        let mut message = v1::Event::default();
+        service_event(&ServiceEvent::OomKilled { kills: 1 }, &mut message);
+        assert_eq!(message.oom_kills, Some(1));
+        assert_eq!(
+            message.message,
+            "the kernel killed a process for want of memory"
+        );
+        let reading = PressureReading {
+            service_name: None,
+            kind: PressureKind::Memory,
+            percent: 30.0,
+            limit: 20,
+        };
+        let mut message = v1::Event::default();
+        pressure_event(&reading, &mut message);
+        assert_eq!(message.pressure.as_deref(), Some("memory"));
+        assert_eq!(message.pressure_percent, Some(30.0));
+        assert_eq!(
+            message.message,
+            "memory pressure 30.0 %, warning above 20 %"
+        );
     }
 
     #[test]

@@ -316,6 +316,14 @@ fn impossible_values_are_told() {
             "3:15: warning: cpus: this machine has 4, so nothing is limited",
         ),
         (
+            "limits.pressure.memory = 101",
+            "3:26: memory: 101 is not between 0 and 100",
+        ),
+        (
+            "limits.pressure.disk = 1",
+            "3:17: `disk` is no key of the section `pressure`; it takes `cpu`, `memory`, `io`",
+        ),
+        (
             "limits = { memory = '1MiB', memory_high = '2MiB' }",
             "3:10: `memory_high` is above `memory`, where it is never reached",
         ),
@@ -390,6 +398,10 @@ fn impossible_settings_of_the_hall_are_told() {
         (
             "resources.stop_services_below_battery_percent = 101",
             "1:49: stop_services_below_battery_percent: 101 is not between 0 and 100",
+        ),
+        (
+            "resources.backend = 'proc'",
+            "1:21: backend: \"proc\" is none of auto, cgroup, procfs, sysinfo; did you mean `procfs`?",
         ),
         (
             "resources.battery_aware = true",

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use gladsheim_core::{
     Dependency, DependencyCondition, GroupStrategy, RestartGroup, ServiceDefinition,
-    byggvir::{LimitAction, LimitPolicy, OomPolicy, ResourceLimits, ResourceManagerConfig},
+    byggvir::{
+        Backend, LimitAction, LimitPolicy, OomPolicy, ResourceLimits, ResourceManagerConfig,
+        pressure::PressureLimits,
+    },
     roskva::{
         CheckOptions, HealthCheckStrategy, HealthMonitorConfig, MonitorOptions, RestartMode,
         RestartPolicy,
@@ -148,6 +151,11 @@ fn every_key_of_the_contract_is_understood() {
             oom: OomPolicy::Stop,
             memory_advisory: false,
             cpu_advisory: false,
+            pressure: PressureLimits {
+                cpu: 80,
+                memory: 20,
+                io: 0,
+            },
         },
         restart_group: Some(RestartGroup {
             name: "web".to_owned(),
