@@ -29,6 +29,7 @@ mod cgroup;
 mod detail;
 mod host;
 mod member;
+mod number;
 mod procfs;
 mod stat;
 mod sysinfo;

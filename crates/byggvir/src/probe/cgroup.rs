@@ -13,15 +13,18 @@ use nix::errno::Errno;
 use super::{
     SystemProbe, SystemSample, TrackedTree, TreeSample,
     stat::{keyed, number, words},
-    system::{Machine, most_descriptors, read},
+    system::{Machine, is_due, most_descriptors, read},
     tree_has_ended,
 };
 use crate::ProcessTree;
 
+/// Time after which a tree is read although nobody in it has worked.
+pub(super) const REFRESH_PACE: Duration = Duration::from_secs(10);
 /// What a descriptor into a removed cgroup answers.
 pub(super) const GONE: i32 = Errno::ENODEV as i32;
 
-/// Measures by cgroup v2, three reads a tree whatever its size.
+/// Measures by cgroup v2, at most three reads a tree whatever its size, and one where nobody in it has worked
+/// since the last round: it holds what it held then. Each 10 s everything is read.
 ///
 /// Memory is `memory.current` less `inactive_file`, the working set; it holds page tables, kernel
 /// memory and active page cache too. CPU is `usage_usec` of `cpu.stat`.
@@ -32,10 +35,12 @@ pub struct CgroupProbe {
     max_open: usize,
     machine: Machine,
     buffer: Vec<u8>,
+    last_refresh: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct CgroupFiles {
+    known: Option<Known>,
     memory: File,
     memory_stat: File,
     cpu: File,
@@ -49,6 +54,7 @@ impl CgroupProbe {
             max_open: most_descriptors(),
             machine: Machine::default(),
             buffer: Vec::new(),
+            last_refresh: None,
         }
     }
 
@@ -73,27 +79,61 @@ impl Default for CgroupProbe {
     }
 }
 
+/// What the last reading said.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    cpu_micros: u64,
+    memory_bytes: u64,
+    /// `memory.current` when `droppable` was read.
+    current: u64,
+    droppable: u64,
+}
+
 impl CgroupFiles {
     const COUNT: usize = 3;
 
     fn open(folder: &Path) -> io::Result<Self> {
         Ok(Self {
+            known: None,
             memory: File::open(folder.join("memory.current"))?,
             memory_stat: File::open(folder.join("memory.stat"))?,
             cpu: File::open(folder.join("cpu.stat"))?,
         })
     }
 
-    fn sample(&self, buffer: &mut Vec<u8>) -> io::Result<TreeSample> {
+    fn sample(&mut self, buffer: &mut Vec<u8>, thoroughly: bool) -> io::Result<TreeSample> {
         let invalid = || io::Error::from(io::ErrorKind::InvalidData);
-        let current = words(read(&self.memory, buffer)?)
-            .next()
-            .and_then(number)
-            .ok_or_else(invalid)?;
-        let droppable = keyed(read(&self.memory_stat, buffer)?, "inactive_file").unwrap_or(0);
+        let before = self.known.take().filter(|_| !thoroughly);
+        // Before the memory: what happens meanwhile shows next time.
         let cpu_micros = keyed(read(&self.cpu, buffer)?, "usage_usec").ok_or_else(invalid)?;
+        let known = match before {
+            Some(known) if known.cpu_micros == cpu_micros => known,
+            Some(_) | None => {
+                let now = words(read(&self.memory, buffer)?)
+                    .next()
+                    .and_then(number)
+                    .ok_or_else(invalid)?;
+                let (current, droppable) = match before {
+                    // `memory.stat` costs ten times the others: not for a change within the measuring error.
+                    Some(known) if now.abs_diff(known.current) <= known.current / 128 => {
+                        (known.current, known.droppable)
+                    }
+                    Some(_) | None => {
+                        let stat = read(&self.memory_stat, buffer)?;
+                        (now, keyed(stat, "inactive_file").unwrap_or(0))
+                    }
+                };
+                Known {
+                    cpu_micros,
+                    memory_bytes: now.saturating_sub(droppable),
+                    current,
+                    droppable,
+                }
+            }
+        };
+        self.known = Some(known);
         Ok(TreeSample {
-            memory_bytes: current.saturating_sub(droppable),
+            memory_bytes: known.memory_bytes,
             cpu_time: Duration::from_micros(cpu_micros),
             at: Instant::now(),
             backend: "cgroup",
@@ -103,19 +143,20 @@ impl CgroupFiles {
 
 impl SystemProbe for CgroupProbe {
     fn sample(&mut self, trees: &[TrackedTree]) -> Vec<io::Result<TreeSample>> {
+        let thoroughly = is_due(&mut self.last_refresh, REFRESH_PACE);
         let sample = |TrackedTree { run, tree }: &TrackedTree| {
             let folder = tree.cgroup.as_deref().ok_or_else(no_controller)?;
-            let sample = match self.runs.get(run) {
-                Some(files) => files.sample(&mut self.buffer),
+            let sample = match self.runs.get_mut(run) {
+                Some(files) => files.sample(&mut self.buffer, thoroughly),
                 None => {
-                    let files = CgroupFiles::open(folder).map_err(|error| {
+                    let mut files = CgroupFiles::open(folder).map_err(|error| {
                         if folder.exists() && !CgroupProbe::covers(tree) {
                             no_controller()
                         } else {
                             error
                         }
                     })?;
-                    let sample = files.sample(&mut self.buffer);
+                    let sample = files.sample(&mut self.buffer, thoroughly);
                     if (self.runs.len() + 1) * CgroupFiles::COUNT <= self.max_open {
                         self.runs.insert(*run, files);
                     }
@@ -187,6 +228,35 @@ mod tests {
         drop(folder);
         let gone = probe.sample(&[tracked]).pop().expect("one answer");
         assert_eq!(gone.expect_err("is gone").kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn who_does_not_work_is_not_read_again_and_a_small_change_reads_no_more_than_it_must() {
+        let (folder, tracked) = cgroup();
+        let mut probe = CgroupProbe::new();
+        let write = |file: &str, text: &str| {
+            fs::write(folder.path().join(file), text).expect("is written");
+        };
+        let mut memory = || {
+            let sample = probe
+                .sample(std::slice::from_ref(&tracked))
+                .pop()
+                .expect("one answer");
+            sample.expect("is measured").memory_bytes
+        };
+        assert_eq!(memory(), 4_000_000);
+        write("memory.current", "9000000\n");
+        assert_eq!(memory(), 4_000_000, "nobody has worked");
+        write("cpu.stat", "usage_usec 1500001\n");
+        write("memory.stat", "inactive_file 2000000\n");
+        assert_eq!(memory(), 7_000_000);
+        write("cpu.stat", "usage_usec 1500002\n");
+        write("memory.current", "9000100\n");
+        write("memory.stat", "inactive_file 1900000\n");
+        assert_eq!(memory(), 7_000_100);
+        probe.last_refresh = None;
+        let refreshed = probe.sample(&[tracked]).pop().expect("one answer");
+        assert_eq!(refreshed.expect("is measured").memory_bytes, 7_100_100);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Trees found and measured in `/proc`, whatever the host offers beyond.
 //!
-//! A round reads one small file per process through a descriptor that stays open: a descriptor into
-//! `/proc/PID` belongs to that very process, so a number that passes to another process cannot be
-//! mistaken. Who belongs to a tree is asked only when the machine has forked since the last round
-//! (one read of `/proc/loadavg`), by one walk for all trees together, in which only numbers that the
-//! last walk did not see are looked at. At a slower pace everything is looked at again.
+//! A round reads one small file per process that has worked since the last one, through a descriptor that
+//! stays open: a descriptor into `/proc/PID` belongs to that very process, so a number that passes to another
+//! process cannot be mistaken. Whether it has worked, its clock tells, or for a tree with a cgroup that
+//! group's `cpu.stat`; what has not worked holds what it held. Who belongs to a tree is asked only when the
+//! machine has forked since the last round (one read of `/proc/loadavg`), for all trees together, of the
+//! numbers given out since. At a slower pace everything is looked at again.
 //!
 //! A process belongs to a tree if it is in the session that the leader leads, or is the child of a
 //! member, or is listed by the tree's cgroup; and it stays a member until it is reaped.
@@ -20,8 +21,9 @@ use std::{
 use super::{
     SystemProbe, SystemSample, TrackedTree, TreeSample, cgroup,
     member::{self, Member, Past, Proc, cgroup_members},
-    stat::{Stat, keyed, words},
-    system::{Machine, read, ticks_per_second, ticks_to_time},
+    number::{Newcomers, Numbers},
+    stat::{Stat, keyed},
+    system::{Machine, is_due, read, ticks_per_second, ticks_to_time},
     tree_has_ended,
 };
 use crate::ProcessTree;
@@ -42,11 +44,12 @@ pub struct ProcfsProbe {
     machine: Machine,
     ticks_per_second: u64,
     groups: HashMap<u64, Group>,
-    /// Numbers that the last walk saw, sorted.
+    /// Numbers of the processes that were looked at already, sorted.
     seen: Vec<u32>,
-    /// The number given to a process last, at the last walk.
-    last_pid: Option<Vec<u8>>,
+    numbers: Numbers,
     last_thorough: Option<Instant>,
+    /// When memory was last read although nobody had worked.
+    last_refresh: Option<Instant>,
     new_trees: bool,
     forked: bool,
 }
@@ -59,6 +62,10 @@ struct Group {
     cpu_stat: Option<File>,
     /// CPU time so far, where `cpu_stat` does not tell.
     ticks: u64,
+    /// CPU time by `cpu_stat` and memory of all members, at the last reading.
+    known: Option<(Duration, u64)>,
+    /// CPU time by `cpu_stat` when the members were last listed.
+    listed: Option<Duration>,
 }
 
 impl ProcfsProbe {
@@ -74,8 +81,9 @@ impl ProcfsProbe {
             ticks_per_second: ticks_per_second(),
             groups: HashMap::new(),
             seen: Vec::new(),
-            last_pid: None,
+            numbers: Numbers::default(),
             last_thorough: None,
+            last_refresh: None,
             new_trees: false,
             forked: false,
         }
@@ -101,46 +109,74 @@ impl ProcfsProbe {
             members,
             cpu_stat,
             ticks: 0,
+            known: None,
+            listed: None,
         };
         self.groups.insert(tracked.run, group);
         self.new_trees = true;
         Ok(())
     }
 
-    /// Finds new members. Returns whether everything was looked at.
-    fn discover(&mut self) -> io::Result<bool> {
+    /// Finds new members.
+    fn discover(&mut self) -> io::Result<()> {
         let loadavg = fs::read(self.proc.root.join("loadavg")).unwrap_or_default();
-        let last_pid = words(&loadavg).last().map(<[u8]>::to_vec);
-        // Where it does not tell, there may be a new one in every round.
-        let forked = last_pid.is_none() || last_pid != self.last_pid;
-        self.last_pid = last_pid;
-        self.forked |= forked;
+        let newcomers = self.numbers.since(&loadavg);
+        self.forked |= newcomers != Newcomers::None;
         let pace = if self.new_trees {
             NEW_TREE_PACE
         } else {
             THOROUGH_PACE
         };
-        let thorough = (self.forked || self.new_trees)
-            && self.last_thorough.is_none_or(|last| last.elapsed() >= pace);
-        if thorough {
-            self.last_thorough = Some(Instant::now());
+        if (self.forked || self.new_trees) && is_due(&mut self.last_thorough, pace) {
             (self.forked, self.new_trees) = (false, false);
+            return self.walk(true);
         }
-        if forked || thorough {
-            self.walk(thorough)?;
+        match newcomers {
+            Newcomers::None => Ok(()),
+            Newcomers::Few(numbers) => {
+                self.look_at(&numbers);
+                Ok(())
+            }
+            Newcomers::Many => self.walk(false),
         }
-        Ok(thorough)
+    }
+
+    /// The tree of each process that belongs to one.
+    fn owners(&self) -> HashMap<u32, u64> {
+        let members = |(&run, group): (&u64, &Group)| {
+            let of = move |member: &Member| (member.pid, run);
+            group.members.iter().map(of).collect::<Vec<_>>()
+        };
+        self.groups.iter().flat_map(members).collect()
+    }
+
+    /// Looks at numbers that were given out a moment ago.
+    fn look_at(&mut self, numbers: &[u32]) {
+        let owners = self.owners();
+        let mut strangers = Vec::new();
+        for &pid in numbers {
+            if owners.contains_key(&pid) {
+                continue;
+            }
+            // One that is gone already is nobody's.
+            let Ok(stat) = self.proc.stat(pid) else {
+                continue;
+            };
+            if self.proc.is_process(pid) {
+                strangers.push((pid, stat, Past::Counts));
+                if let Err(place) = self.seen.binary_search(&pid) {
+                    self.seen.insert(place, pid);
+                }
+            }
+        }
+        self.claim(strangers, owners);
     }
 
     fn walk(&mut self, thorough: bool) -> io::Result<()> {
-        let mut owners = HashMap::new();
-        for (&run, group) in &self.groups {
-            owners.extend(group.members.iter().map(|member| (member.pid, run)));
-        }
+        let mut owners = self.owners();
         if thorough {
             for (&run, group) in &mut self.groups {
-                let listed = group.tree.cgroup.as_deref().map(cgroup_members);
-                for pid in listed.unwrap_or_default() {
+                for pid in group.list() {
                     owners.entry(pid).or_insert_with(|| {
                         group.add(&mut self.proc, pid, Past::IsOver);
                         run
@@ -184,7 +220,7 @@ impl ProcfsProbe {
             .filter(|(_, group)| !group.members.is_empty());
         let sessions: HashMap<u32, u64> =
             living.map(|(&run, group)| (group.tree.pid, run)).collect();
-        loop {
+        while !strangers.is_empty() {
             let before = strangers.len();
             strangers.retain(|(pid, stat, past)| {
                 let owner = owners
@@ -211,10 +247,24 @@ impl Default for ProcfsProbe {
 }
 
 impl Group {
+    /// The members that its cgroup lists, if anybody in it has worked since it was last asked: whoever comes
+    /// and never works is not worth a search.
+    fn list(&mut self) -> Vec<u32> {
+        let worked = self.known.map(|(cpu_time, _)| cpu_time);
+        match &self.tree.cgroup {
+            Some(folder) if worked.is_none() || worked != self.listed => {
+                self.listed = worked;
+                cgroup_members(folder)
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
     fn add(&mut self, proc: &mut Proc, pid: u32, past: Past) {
         // One that is gone already is not missed: whoever reaped it has its times.
         if let Ok(member) = Member::new(proc, pid, self.cpu_stat.is_some(), past) {
             self.members.push(member);
+            self.known = None;
         }
     }
 
@@ -224,6 +274,24 @@ impl Group {
         ticks_per_second: u64,
         thoroughly: bool,
     ) -> io::Result<TreeSample> {
+        // Before the members: what happens meanwhile shows next time.
+        let by_group = match &self.cpu_stat {
+            Some(file) => Some(group_time(file, &mut proc.buffer)?),
+            None => None,
+        };
+        let sample = |memory_bytes, cpu_time| TreeSample {
+            memory_bytes,
+            cpu_time,
+            at: Instant::now(),
+            backend: "procfs",
+        };
+        if let (Some((then, memory_bytes)), Some(now)) = (self.known, by_group)
+            && then == now
+            && !thoroughly
+        {
+            return Ok(sample(memory_bytes, now));
+        }
+        self.known = None;
         let mut alive = false;
         let mut private_bytes = 0u64;
         let mut shared_memory_bytes = 0;
@@ -258,22 +326,21 @@ impl Group {
         if !alive {
             return Err(tree_has_ended());
         }
-        let cpu_time = match &self.cpu_stat {
-            Some(file) => match read(file, &mut proc.buffer) {
-                Ok(text) => Duration::from_micros(keyed(text, "usage_usec").unwrap_or(0)),
-                Err(error) if error.raw_os_error() == Some(cgroup::GONE) => {
-                    return Err(tree_has_ended());
-                }
-                Err(error) => return Err(error),
-            },
-            None => ticks_to_time(self.ticks, ticks_per_second),
-        };
-        Ok(TreeSample {
-            memory_bytes: private_bytes.saturating_add(shared_memory_bytes),
-            cpu_time,
-            at: Instant::now(),
-            backend: "procfs",
-        })
+        let memory_bytes = private_bytes.saturating_add(shared_memory_bytes);
+        self.known = by_group.map(|cpu_time| (cpu_time, memory_bytes));
+        let by_members = || ticks_to_time(self.ticks, ticks_per_second);
+        Ok(sample(memory_bytes, by_group.unwrap_or_else(by_members)))
+    }
+}
+
+/// CPU time of a cgroup, by its `cpu.stat`.
+fn group_time(file: &File, buffer: &mut Vec<u8>) -> io::Result<Duration> {
+    match read(file, buffer) {
+        Ok(text) => Ok(Duration::from_micros(
+            keyed(text, "usage_usec").unwrap_or(0),
+        )),
+        Err(error) if error.raw_os_error() == Some(cgroup::GONE) => Err(tree_has_ended()),
+        Err(error) => Err(error),
     }
 }
 
@@ -281,11 +348,11 @@ impl SystemProbe for ProcfsProbe {
     fn sample(&mut self, trees: &[TrackedTree]) -> Vec<io::Result<TreeSample>> {
         let taken_in: Vec<io::Result<()>> =
             trees.iter().map(|tracked| self.take_in(tracked)).collect();
-        let thoroughly = self.discover().unwrap_or_else(|error| {
+        if let Err(error) = self.discover() {
             // The members that are known can still be measured.
             tracing::warn!(%error, "cannot walk /proc");
-            false
-        });
+        }
+        let thoroughly = is_due(&mut self.last_refresh, cgroup::REFRESH_PACE);
         let sample = |(tracked, taken_in): (&TrackedTree, io::Result<()>)| {
             taken_in?;
             let group = self

@@ -75,7 +75,10 @@ impl World {
         };
         write("stat", stat);
         write("statm", format!("999 {resident} {shared} 0 0 0 0\n"));
-        write("status", format!("Name:\tfake\nRssShmem:\t{shmem} kB\n"));
+        write(
+            "status",
+            format!("Name:\tfake\nTgid:\t{pid}\nRssShmem:\t{shmem} kB\n"),
+        );
         self.fork_count(pid);
     }
 
@@ -417,4 +420,62 @@ fn descriptors_are_kept_within_the_budget() {
         probe.forget(run);
     }
     assert!(probe.proc.permit().is_some(), "the budget is free again");
+}
+
+#[test]
+fn further_threads_of_a_process_are_no_members() {
+    let mut world = World::new();
+    let leader = Fake {
+        session: 100,
+        ..PLAIN
+    };
+    world.put(100, leader);
+    assert_eq!(world.pages(100), 10);
+    // What `/proc/101` says if it is a thread of the leader's, whom no listing shows.
+    world.put(101, leader);
+    let status = world.root.path().join("101/status");
+    std::fs::write(status, "Tgid:\t100\nRssShmem:\t0 kB\n").expect("is written");
+    assert_eq!(world.pages(100), 10);
+}
+
+#[test]
+fn tree_with_a_cgroup_is_read_again_when_somebody_in_it_has_worked() {
+    let mut world = World::new();
+    let group = tempfile::tempdir().expect("is made");
+    let work = |micros: u32| {
+        let text = format!("usage_usec {micros}\nuser_usec 0\n");
+        std::fs::write(group.path().join("cpu.stat"), text).expect("is written");
+    };
+    let own = |private| Fake {
+        session: 100,
+        private,
+        ..PLAIN
+    };
+    work(5);
+    world.put(100, own(10));
+    let tree = Arc::new(ProcessTree {
+        pid: 100,
+        cgroup: Some(group.path().to_owned()),
+    });
+    let trees = [TrackedTree { run: 1, tree }];
+    let pages = |world: &mut World| {
+        let sample = world.probe.sample(&trees).pop().expect("one answer");
+        sample.expect("is measured").memory_bytes / PAGE
+    };
+    assert_eq!(pages(&mut world), 10);
+    world.put(100, own(11));
+    assert_eq!(pages(&mut world), 10, "nobody has worked");
+    work(6);
+    assert_eq!(pages(&mut world), 11);
+    world.put(100, own(12));
+    world.probe.last_refresh = None;
+    assert_eq!(pages(&mut world), 12, "from time to time it is read anyway");
+    // A child counts as soon as it is found.
+    let child = Fake {
+        parent: 100,
+        private: 5,
+        ..PLAIN
+    };
+    world.put(101, child);
+    assert_eq!(pages(&mut world), 17);
 }

@@ -27,6 +27,15 @@ pub(super) fn read<'a>(file: &File, buffer: &'a mut Vec<u8>) -> io::Result<&'a [
     }
 }
 
+/// Whether so much time has passed since `last`, which is now then.
+pub(super) fn is_due(last: &mut Option<Instant>, pace: Duration) -> bool {
+    let due = last.is_none_or(|last| last.elapsed() >= pace);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
+}
+
 /// The files that tell about the machine, opened when they are first wanted.
 #[derive(Debug, Default)]
 pub(super) struct Machine {

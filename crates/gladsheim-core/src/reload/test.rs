@@ -25,7 +25,7 @@ fn edited(edit: Edit) -> Plan {
 }
 
 /// What each field leads to: key, effect, and how it reads.
-const FIELDS: [(Effect, &str, Edit); 53] = [
+const FIELDS: [(Effect, &str, Edit); 54] = [
     (
         Effect::Restart,
         r#"path: "/bin/true" -> "/bin/false""#,

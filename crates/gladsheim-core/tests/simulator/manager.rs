@@ -15,6 +15,7 @@ pub(crate) fn manager() -> MockResourceManagerApi {
     manager.expect_track_service().returning(|_, _| ());
     manager.expect_run_ended().returning(|_| ());
     manager.expect_limits_enforced_by().returning(|_| "none");
+    manager.expect_measured_by().returning(|_| "none");
     manager
         .expect_subscribe()
         .returning(|| broadcast::channel(1).1);

@@ -220,6 +220,7 @@ fn manager(script: &Arc<Script>) -> MockResourceManagerApi {
         .expect_run_ended()
         .returning(move |name| told.note("byggvir.run_ended", name));
     manager.expect_limits_enforced_by().returning(|_| "none");
+    manager.expect_measured_by().returning(|_| "none");
     manager
         .expect_subscribe()
         .returning(|| broadcast::channel(1).1);

@@ -179,6 +179,9 @@ pub struct ServiceStatus {
         ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "21")]
     pub endpoints: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What measures it: cgroup procfs sysinfo; none before the first sample of a run.
+    #[prost(string, tag = "25")]
+    pub measured_by: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetHealthRequest {
@@ -395,6 +398,15 @@ pub struct Event {
     /// With `service.crashed`, how far the run had come: startup running stable.
     #[prost(string, optional, tag = "19")]
     pub stage: ::core::option::Option<::prost::alloc::string::String>,
+    /// With `pressure.…`: cpu memory io.
+    #[prost(string, optional, tag = "20")]
+    pub pressure: ::core::option::Option<::prost::alloc::string::String>,
+    /// Percent of the last 10 s in which some task waited.
+    #[prost(float, optional, tag = "21")]
+    pub pressure_percent: ::core::option::Option<f32>,
+    /// With `limit.oom_killed`: how many processes.
+    #[prost(uint64, optional, tag = "22")]
+    pub oom_kills: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchHealthRequest {
