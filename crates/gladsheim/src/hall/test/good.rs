@@ -164,6 +164,16 @@ fn every_key_of_the_contract_is_understood() {
         metadata: [("role".to_owned(), "web".to_owned())].into(),
     };
     assert_eq!(*thor, expected);
+    let resources = &hall.config.resources;
+    let machine = PressureLimits {
+        cpu: 90,
+        memory: 10,
+        io: 0,
+    };
+    assert_eq!(
+        (resources.backend, resources.pressure),
+        (Backend::Procfs, machine)
+    );
     assert_eq!(hall.state_dir, Path::new("/srv/state"));
     assert_eq!(hall.socket, Path::new("/srv/control.sock"));
     assert_eq!(
