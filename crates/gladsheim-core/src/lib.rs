@@ -33,7 +33,7 @@ pub use crate::{
     reload::{Effect, FieldChange, Plan, PlanAction, PlanStep, plan},
     request::{BringUpProgress, StartOverrides, StopOptions, StopReport, WaitCondition},
     servants::{HallPorts, Servants},
-    status::ServiceStatus,
+    status::{ServiceDescription, ServiceStatus},
 };
 
 mod actor;

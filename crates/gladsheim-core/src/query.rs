@@ -1,6 +1,6 @@
 //! What the hall can be asked about; every answer comes at once but for a check of health.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use byggvir::{ResourceLimits, ResourceUsage, SystemResourceUsage, UsageDetail};
 use roskva::{CheckStatistics, HealthUpdateStream, ServiceHealth};
@@ -9,7 +9,7 @@ use thjalfi::{LogQuery, LogStream};
 
 use crate::{
     EventCounts, Gladsheim, GladsheimConfig, GladsheimError, Result, ServiceDefinition,
-    ServiceStatus, Subscription,
+    ServiceDescription, ServiceStatus, Subscription,
 };
 
 impl Gladsheim {
@@ -39,8 +39,37 @@ impl Gladsheim {
             .collect()
     }
 
+    /// One service at length. Blocks as [`ServiceProcess::processes`](thjalfi::ServiceProcess::processes)
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`; `ServiceLoader` if its processes cannot be listed.
+    pub fn describe_service(&self, name: &str) -> Result<ServiceDescription> {
+        let status = self.get_service_status(name)?;
+        let processes = match self.thjalfi.get_process(name) {
+            Some(process) => process
+                .processes()
+                .map_err(thjalfi::ServiceLoaderError::from)?,
+            None => Vec::new(),
+        };
+        let depends_on = self
+            .definition(name)
+            .map(|service| service.depends_on.clone());
+        Ok(ServiceDescription {
+            status,
+            history: self.skirnir.history(name),
+            processes,
+            depends_on: depends_on.unwrap_or_default(),
+        })
+    }
+
     fn status_of(&self, metadata: &ServiceMetadata) -> ServiceStatus {
+        let definition = self.definition(&metadata.service_name);
+        let restart = definition.as_ref().map(|service| &service.monitor.restart);
         ServiceStatus {
+            max_attempts: restart.map_or(0, |restart| restart.max_attempts),
+            attempts_window: restart.map_or(Duration::ZERO, |restart| restart.window),
             containment: self.thjalfi.containment().to_owned(),
             limits_enforced_by: self
                 .byggvir

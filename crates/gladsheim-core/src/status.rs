@@ -1,8 +1,11 @@
 //! What a status query answers.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use skirnir::{ServiceMetadata, ServiceState};
+use skirnir::{ServiceMetadata, ServiceState, StateChange};
+use thjalfi::ProcessInfo;
+
+use crate::Dependency;
 
 /// Status of one service (specification: Integration, `ServiceStatus`): plain data, flat.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -41,6 +44,12 @@ pub struct ServiceStatus {
     pub signal: Option<i32>,
     /// When the next attempt is due, while it restarts.
     pub next_attempt_at: Option<SystemTime>,
+    /// The number of that attempt within the window, or of the last one before it was given up; else 0.
+    pub attempts: u32,
+    /// How many attempts its restart policy allows within the window; 0 is no limit.
+    pub max_attempts: u32,
+    /// The window in which attempts count.
+    pub attempts_window: Duration,
     /// Which containment is active: `cgroup` or `session`.
     pub containment: String,
     /// Who enforces its limits: `kernel`, `sampling` or `none`.
@@ -53,6 +62,19 @@ pub struct ServiceStatus {
     pub metadata: Vec<(String, String)>,
     /// Addresses where it listens.
     pub endpoints: Vec<String>,
+}
+
+/// One service at length: its status, and how it came to that.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ServiceDescription {
+    /// Its status.
+    pub status: ServiceStatus,
+    /// Its last changes of state, oldest first; bounded.
+    pub history: Vec<StateChange>,
+    /// The living processes of its tree, sorted by pid.
+    pub processes: Vec<ProcessInfo>,
+    /// What it waits for before it starts.
+    pub depends_on: Vec<Dependency>,
 }
 
 impl ServiceStatus {
@@ -87,6 +109,9 @@ impl ServiceStatus {
             exit_code: metadata.exit_code,
             signal: metadata.signal,
             next_attempt_at: metadata.next_attempt_at,
+            attempts: metadata.attempt,
+            max_attempts: 0,
+            attempts_window: Duration::ZERO,
             containment: String::new(),
             limits_enforced_by: String::new(),
             measured_by: String::new(),

@@ -109,6 +109,8 @@ impl Client {
         set_log_level(SetLogLevelRequest) -> SetLogLevelResponse;
         /// Status of one service.
         get_service_status(GetServiceStatusRequest) -> ServiceStatus;
+        /// One service at length: status, history, processes, dependencies.
+        describe_service(DescribeServiceRequest) -> ServiceDescription;
         /// Status of all services, in the order of the hall file.
         list_services(ListServicesRequest) -> ListServicesResponse;
         /// Last known health of a service.

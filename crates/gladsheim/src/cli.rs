@@ -67,6 +67,8 @@ pub(crate) enum Command {
     /// What a daemon is asked.
     #[command(flatten)]
     Ask(Ask),
+    /// Watch the services live in this terminal, and act on them
+    Top,
     /// Validate the hall file
     Check,
     /// Write a first hall file, from flags, from answers, or empty with an example

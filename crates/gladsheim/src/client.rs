@@ -11,7 +11,9 @@ mod pattern;
 mod query;
 mod reload;
 mod shutdown;
+mod status;
 mod stream;
+mod top;
 mod up;
 mod wait;
 
@@ -22,6 +24,7 @@ pub(crate) use self::{
     check::{check, warn_of},
     connect::load_hall,
     error::CliError,
+    top::top,
     up::up,
 };
 use self::{connect::Session, error::about};
@@ -46,7 +49,7 @@ pub(crate) async fn ask(
         Ask::Signal(args) => lifecycle::signal(&session, args).await,
         Ask::Reset(args) => lifecycle::reset(&session, args).await,
         Ask::Maintenance(args) => lifecycle::maintenance(&session, args).await,
-        Ask::Status(args) => query::status(&session, args).await,
+        Ask::Status(args) => status::status(&session, args).await,
         Ask::Logs(args) => stream::logs(&session, args).await,
         Ask::Events(args) => stream::events(&session, args).await,
         Ask::Health(args) => query::health(&session, args).await,

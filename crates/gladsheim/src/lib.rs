@@ -50,6 +50,7 @@ fn run(cli: Cli, output: Output) -> Result<ExitCode, CliError> {
         Command::Up(args) => client::up(args, &global, output),
         Command::Daemon(args) => daemon(&args, &global),
         Command::Ask(ask) => runtime()?.block_on(client::ask(ask, &global, output)),
+        Command::Top => runtime()?.block_on(client::top(&global, output)),
         Command::Check => client::check(&global, output),
         Command::Init(args) => client::init(args, &global, output),
         Command::Import(args) => client::import(args, &global, output),

@@ -1,5 +1,6 @@
 //! The one place that prints: results on standard output, errors on standard error.
 
+pub(crate) mod detail;
 pub(crate) mod event;
 pub(crate) mod health;
 pub(crate) mod log;
@@ -8,7 +9,9 @@ pub(crate) mod resource;
 pub(crate) mod status;
 mod style;
 mod table;
+pub(crate) mod text;
 mod time;
+mod tree;
 mod words;
 
 use std::{
@@ -19,9 +22,11 @@ use std::{
 use serde::Serialize;
 
 pub(crate) use self::{
+    detail::need,
     style::Style,
     table::{Align, Cell, Table},
     time::{now_unix_ms, rfc3339},
+    tree::branches,
     words::{bytes, explain, span},
 };
 use crate::{cli::Format, client::CliError};
@@ -35,6 +40,8 @@ pub(crate) struct Output {
     pub(crate) color: bool,
     /// Whether standard output is a terminal.
     pub(crate) terminal: bool,
+    /// Columns of the terminal; `None` where lines may be as long as they are.
+    pub(crate) width: Option<usize>,
 }
 
 impl Output {
@@ -45,6 +52,18 @@ impl Output {
             format,
             color: terminal && wants_color(),
             terminal,
+            width: terminal.then(columns).flatten(),
+        }
+    }
+
+    /// For a pipe.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self {
+            format: Format::Table,
+            color: false,
+            terminal: false,
+            width: None,
         }
     }
 
@@ -126,6 +145,12 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 pub(crate) fn warn(text: &str) {
     // Nobody is left to tell if standard error is gone.
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Columns of the terminal that standard output is; `None` if it does not tell.
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(size.ws_col.into()).filter(|columns| *columns > 0)
 }
 
 /// Whether the environment has nothing against colours.

@@ -115,7 +115,8 @@ pub trait ServiceRegistryApi: Send + Sync + 'static {
         reason: Option<String>,
     ) -> Result<(), ServiceRegistryError>;
 
-    /// Added: when the next attempt of a service that restarts is due; `None` if that is not known.
+    /// Added: when the next attempt of a service that restarts is due, `None` if that is not known, and which
+    /// it is.
     ///
     /// # Errors
     ///
@@ -124,6 +125,7 @@ pub trait ServiceRegistryApi: Send + Sync + 'static {
         &self,
         service_name: &str,
         next_attempt_at: Option<SystemTime>,
+        attempt: u32,
     ) -> Result<(), ServiceRegistryError>;
 
     /// Records the last sample.

@@ -107,6 +107,7 @@ impl ServiceRegistry {
         metadata.state = new_state;
         metadata.reason = transition.reason;
         metadata.next_attempt_at = transition.next_attempt_at;
+        metadata.attempt = transition.attempt;
         let metadata = Arc::new(metadata);
         entry.remember(Arc::clone(&change));
         entry.replace(Arc::clone(&metadata));
@@ -208,7 +209,8 @@ impl ServiceRegistry {
         })
     }
 
-    /// Added: when the next attempt of a service that restarts is due; `None` if that is not known.
+    /// Added: when the next attempt of a service that restarts is due, `None` if that is not known, and which
+    /// it is.
     ///
     /// # Errors
     ///
@@ -217,9 +219,11 @@ impl ServiceRegistry {
         &self,
         service_name: &str,
         next_attempt_at: Option<SystemTime>,
+        attempt: u32,
     ) -> Result<()> {
         self.edit(service_name, |service| {
             service.next_attempt_at = next_attempt_at;
+            service.attempt = attempt;
             Told::Yes
         })
     }

@@ -89,8 +89,9 @@ impl ServiceRegistryApi for ServiceRegistry {
         &self,
         service_name: &str,
         next_attempt_at: Option<SystemTime>,
+        attempt: u32,
     ) -> Result<(), ServiceRegistryError> {
-        self.update_next_attempt(service_name, next_attempt_at)
+        self.update_next_attempt(service_name, next_attempt_at, attempt)
     }
 
     fn update_resource_usage(

@@ -38,6 +38,8 @@ pub struct Transition {
     pub reason: Option<String>,
     /// When the next attempt is due; replaces the service's `next_attempt_at`.
     pub next_attempt_at: Option<SystemTime>,
+    /// Which attempt that is; replaces the service's `attempt`.
+    pub attempt: u32,
 }
 
 impl Transition {

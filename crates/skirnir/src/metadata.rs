@@ -47,6 +47,9 @@ pub struct ServiceMetadata {
     pub reason: Option<String>,
     /// Added: when the next attempt is due, while it restarts.
     pub next_attempt_at: Option<SystemTime>,
+    /// Added: the number of that attempt, or of the last one before it was given up, counted as the restart
+    /// policy counts, from 1; 0 where none is due and none was made.
+    pub attempt: u32,
 }
 
 /// Counts per state (specification: Skirnir, `ServiceStatistics`).

@@ -82,7 +82,7 @@ fn nothing_can_be_done_to_an_unknown_service() {
         registry.record_end("thor", end),
         registry.record_restart("thor"),
         registry.update_readiness("thor", true, None),
-        registry.update_next_attempt("thor", None),
+        registry.update_next_attempt("thor", None, 0),
         registry.update_resource_usage("thor", Default::default()),
         registry.update_health_status("thor", Default::default()),
         registry.update_endpoints("thor", Vec::new()),
@@ -210,12 +210,13 @@ fn a_change_carries_its_cause_reason_and_run() {
         cause: Some(Cause::Probe),
         reason: Some("3 checks failed".into()),
         next_attempt_at: Some(due),
+        attempt: 2,
     };
     registry.transition("thor", transition).expect("is legal");
 
     let thor = registry.get_service("thor").expect("is there");
     assert_eq!(thor.reason.as_deref(), Some("3 checks failed"));
-    assert_eq!(thor.next_attempt_at, Some(due));
+    assert_eq!((thor.next_attempt_at, thor.attempt), (Some(due), 2));
     assert_eq!(thor.cause, None, "no run has ended yet");
     let last = registry.history("thor").pop().expect("has a history");
     assert_eq!(
@@ -246,16 +247,18 @@ fn a_reason_stays_until_it_is_replaced_or_cleared() {
 fn a_next_attempt_may_be_moved_and_ends_with_the_next_change_of_state() {
     let registry = with_thor(ServiceState::Restarting);
     let due = Some(SystemTime::now());
-    registry.update_next_attempt("thor", due).expect("is there");
+    registry
+        .update_next_attempt("thor", due, 3)
+        .expect("is there");
     let next = |registry: &ServiceRegistry| {
         let thor = registry.get_service("thor").expect("is there");
-        thor.next_attempt_at
+        (thor.next_attempt_at, thor.attempt)
     };
-    assert_eq!(next(&registry), due);
+    assert_eq!(next(&registry), (due, 3));
     registry
         .update_state("thor", ServiceState::Starting)
         .expect("is legal");
-    assert_eq!(next(&registry), None);
+    assert_eq!(next(&registry), (None, 0));
 }
 
 #[test]

@@ -126,13 +126,17 @@ fn a_transition() -> impl Strategy<Value = Transition> {
         prop::option::of(select(&Cause::ALL[..])),
         a_reason(),
         prop::option::of(a_time()),
+        0..4_u32,
     )
-        .prop_map(|(new_state, cause, reason, next_attempt_at)| Transition {
-            new_state,
-            cause,
-            reason,
-            next_attempt_at,
-        })
+        .prop_map(
+            |(new_state, cause, reason, next_attempt_at, attempt)| Transition {
+                new_state,
+                cause,
+                reason,
+                next_attempt_at,
+                attempt,
+            },
+        )
 }
 
 fn an_end() -> impl Strategy<Value = RunEnd> {
@@ -203,6 +207,7 @@ impl Model {
                 service.state = to;
                 service.reason = transition.reason;
                 service.next_attempt_at = transition.next_attempt_at;
+                service.attempt = transition.attempt;
                 states.push(to);
                 self.changes += 1;
             }

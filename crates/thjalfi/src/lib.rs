@@ -45,6 +45,7 @@ pub use crate::{
     signal::Signal,
     socket::SocketAddress,
     spawn::{ChildProcess, ProcessSpawner, SpawnSpec},
+    tree::ProcessInfo,
     watchdog::WatchdogAlarm,
 };
 
@@ -89,6 +90,7 @@ mod slots;
 mod socket;
 mod spawn;
 mod sys;
+mod tree;
 mod watchdog;
 
 #[cfg(any(test, feature = "mock"))]

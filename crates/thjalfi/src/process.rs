@@ -11,9 +11,10 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    ProcessIdentity, ServiceLoaderError, Signal,
+    ProcessIdentity, ProcessInfo, ServiceLoaderError, Signal,
     adopt::boot_id,
     procfs,
+    tree::Membership,
     watchdog::{KeepAlive, WatchdogAlarm, alarm},
 };
 
@@ -171,6 +172,26 @@ impl ServiceProcess {
             mark: self.shared.mark.clone(),
             start_time: self.start_time,
         })
+    }
+
+    /// Added: the living processes of the whole tree, sorted by pid; none once the run has ended.
+    ///
+    /// For people: by the time it returns some may have ended. Blocks for some milliseconds where the service
+    /// has no cgroup and the machine very many processes.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` cannot be read.
+    pub fn processes(&self) -> Result<Vec<ProcessInfo>, io::Error> {
+        if !self.is_alive() {
+            return Ok(Vec::new());
+        }
+        Membership {
+            leader: self.pid,
+            cgroup: self.cgroup(),
+            mark: self.shared.mark.as_deref(),
+        }
+        .processes()
     }
 
     /// Added: folder of the service's own cgroup, where it has one.

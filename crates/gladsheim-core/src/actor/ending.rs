@@ -183,13 +183,14 @@ impl ServiceActor {
                 };
                 if self.state == ServiceState::Restarting {
                     let skirnir = &self.hall.servants.skirnir;
-                    self.recorded(skirnir.update_next_attempt(&self.name, Some(at)));
+                    self.recorded(skirnir.update_next_attempt(&self.name, Some(at), attempt));
                     self.publish(event);
                 } else {
                     let restarting = Transition {
                         cause: Some(cause),
                         reason,
                         next_attempt_at: Some(at),
+                        attempt,
                         ..Transition::to(ServiceState::Restarting)
                     };
                     self.enter(restarting, event);
@@ -198,9 +199,16 @@ impl ServiceActor {
             // The service stays crashed. Where a limit had promised a restart, it is given up.
             RestartDecision::Never if self.state == ServiceState::Crashed => {}
             RestartDecision::Never | RestartDecision::GiveUp { .. } => {
+                let attempt = match decision {
+                    RestartDecision::GiveUp { attempts } => attempts,
+                    RestartDecision::Success
+                    | RestartDecision::Never
+                    | RestartDecision::Restart { .. } => 0,
+                };
                 let failed = Transition {
                     cause: Some(cause),
                     reason,
+                    attempt,
                     ..Transition::to(ServiceState::Failed)
                 };
                 self.enter(

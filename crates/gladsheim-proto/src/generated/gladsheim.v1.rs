@@ -179,9 +179,76 @@ pub struct ServiceStatus {
         ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "21")]
     pub endpoints: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Which attempt within the window is due, or was the last before it was given up; 0 if none is.
+    #[prost(uint32, tag = "22")]
+    pub attempts: u32,
+    /// How many attempts the restart policy allows within the window; 0 is no limit.
+    #[prost(uint32, tag = "23")]
+    pub max_attempts: u32,
+    #[prost(uint64, tag = "24")]
+    pub attempts_window_ms: u64,
     /// What measures it: cgroup procfs sysinfo; none before the first sample of a run.
     #[prost(string, tag = "25")]
     pub measured_by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DescribeServiceRequest {
+    #[prost(string, tag = "1")]
+    pub service_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServiceDescription {
+    #[prost(message, optional, tag = "1")]
+    pub status: ::core::option::Option<ServiceStatus>,
+    /// The last changes of state, oldest first; bounded.
+    #[prost(message, repeated, tag = "2")]
+    pub history: ::prost::alloc::vec::Vec<StateChange>,
+    /// The living processes of the whole tree, sorted by process id.
+    #[prost(message, repeated, tag = "3")]
+    pub processes: ::prost::alloc::vec::Vec<Process>,
+    #[prost(message, repeated, tag = "4")]
+    pub depends_on: ::prost::alloc::vec::Vec<Dependency>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StateChange {
+    #[prost(int64, tag = "1")]
+    pub at_unix_ms: i64,
+    #[prost(string, tag = "2")]
+    pub old_state: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub new_state: ::prost::alloc::string::String,
+    /// Which run, from 1; 0 before the first.
+    #[prost(uint64, tag = "4")]
+    pub generation: u64,
+    #[prost(string, optional, tag = "5")]
+    pub cause: ::core::option::Option<::prost::alloc::string::String>,
+    /// For a person.
+    #[prost(string, optional, tag = "6")]
+    pub reason: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Process {
+    #[prost(uint32, tag = "1")]
+    pub process_id: u32,
+    /// May be outside of the tree: orphans have another parent.
+    #[prost(uint32, tag = "2")]
+    pub parent_process_id: u32,
+    #[prost(string, tag = "3")]
+    pub command: ::prost::alloc::string::String,
+    /// Resident memory, pages of files left out.
+    #[prost(uint64, tag = "4")]
+    pub memory_bytes: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Dependency {
+    #[prost(string, tag = "1")]
+    pub service_name: ::prost::alloc::string::String,
+    /// started ready healthy completed
+    #[prost(string, tag = "2")]
+    pub condition: ::prost::alloc::string::String,
+    /// Whether it does without if that one fails.
+    #[prost(bool, tag = "3")]
+    pub optional: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetHealthRequest {
@@ -785,6 +852,26 @@ pub mod gladsheim_service_client {
             ));
             self.inner.unary(req, path, codec).await
         }
+        /// One service at length: status, history, processes, dependencies.
+        pub async fn describe_service(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DescribeServiceRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceDescription>, tonic::Status>
+        {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/gladsheim.v1.GladsheimService/DescribeService",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new(
+                "gladsheim.v1.GladsheimService",
+                "DescribeService",
+            ));
+            self.inner.unary(req, path, codec).await
+        }
         /// All services in the order of the hall file.
         pub async fn list_services(
             &mut self,
@@ -1162,6 +1249,11 @@ pub mod gladsheim_service_server {
             &self,
             request: tonic::Request<super::GetServiceStatusRequest>,
         ) -> std::result::Result<tonic::Response<super::ServiceStatus>, tonic::Status>;
+        /// One service at length: status, history, processes, dependencies.
+        async fn describe_service(
+            &self,
+            request: tonic::Request<super::DescribeServiceRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceDescription>, tonic::Status>;
         /// All services in the order of the hall file.
         async fn list_services(
             &self,
@@ -1700,6 +1792,48 @@ pub mod gladsheim_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetServiceStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gladsheim.v1.GladsheimService/DescribeService" => {
+                    #[allow(non_camel_case_types)]
+                    struct DescribeServiceSvc<T: GladsheimService>(pub Arc<T>);
+                    impl<T: GladsheimService>
+                        tonic::server::UnaryService<super::DescribeServiceRequest>
+                        for DescribeServiceSvc<T>
+                    {
+                        type Response = super::ServiceDescription;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DescribeServiceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GladsheimService>::describe_service(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DescribeServiceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

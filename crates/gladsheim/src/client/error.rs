@@ -99,6 +99,9 @@ pub(crate) enum CliError {
     /// The runtime could not be set up.
     #[error("cannot set up the event loop")]
     Runtime(#[source] io::Error),
+    /// A live view has nothing to live on.
+    #[error("`top` needs a terminal, for its input and its output")]
+    NoTerminal,
     /// Standard output is gone.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
@@ -162,6 +165,7 @@ impl CliError {
             | Self::Variable(_)
             | Self::Import(_)
             | Self::NotWritten { .. }
+            | Self::NoTerminal
             | Self::Pattern { .. } => 2,
             Self::NoMatch { .. } => 4,
             Self::NoDaemon { .. } | Self::OtherHall { .. } | Self::Gone(_) => 3,
@@ -194,6 +198,7 @@ impl CliError {
             Self::Variable(_)
             | Self::Import(_)
             | Self::NotWritten { .. }
+            | Self::NoTerminal
             | Self::Pattern { .. } => "usage",
             Self::NoMatch { .. } => reason::NOT_FOUND,
             Self::NoDaemon { .. } => "no_daemon",
@@ -237,6 +242,7 @@ impl CliError {
                 Some("name another file with --hall, or print it with --stdout")
             }
             Self::OtherHall { .. } => Some("name the right hall with --hall, or only --socket"),
+            Self::NoTerminal => Some("`gladsheim status` prints the same once"),
             _ => None,
         }
     }

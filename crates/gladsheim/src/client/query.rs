@@ -10,23 +10,9 @@ use gladsheim_proto::v1::{
 
 use super::{CliError, Session, about};
 use crate::{
-    cli::{Endpoints, Format, Limits, LogLevel, Name, Names, Status},
-    output::{self, health::HealthDocument, now_unix_ms, resource},
+    cli::{Endpoints, Format, Limits, LogLevel, Name, Names},
+    output::{self, health::HealthDocument, resource},
 };
-
-/// `status`
-pub(super) async fn status(session: &Session, args: Status) -> Result<ExitCode, CliError> {
-    let state = args.state.unwrap_or_default();
-    let services = services(session, &args.names.names, state, args.filter.pairs()).await?;
-    match session.output.format {
-        Format::Json => session.output.json(&output::status::documents(&services))?,
-        Format::Table => {
-            let table = output::status::table(&services, now_unix_ms(), session.output);
-            session.output.line(&table)?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
 
 /// `endpoints`
 pub(super) async fn endpoints(session: &Session, args: Endpoints) -> Result<ExitCode, CliError> {
@@ -46,7 +32,7 @@ pub(super) async fn endpoints(session: &Session, args: Endpoints) -> Result<Exit
 }
 
 /// All services that pass the filters, or the named ones of them in the order of their naming.
-async fn services(
+pub(super) async fn services(
     session: &Session,
     names: &[String],
     state: String,

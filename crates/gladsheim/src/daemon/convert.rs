@@ -15,11 +15,13 @@ use gladsheim_core::{
 use gladsheim_proto::{reason, v1};
 
 pub(super) use self::{
+    description::description,
     event::event,
     reload::{plan, slow_stops},
 };
 use super::error;
 
+mod description;
 mod event;
 mod reload;
 
@@ -54,7 +56,14 @@ pub(super) fn status(status: ServiceStatus) -> v1::ServiceStatus {
         health_message: status.health_message,
         metadata: status.metadata.into_iter().collect(),
         endpoints: status.endpoints,
+        attempts: status.attempts,
+        max_attempts: status.max_attempts,
+        attempts_window_ms: millis(status.attempts_window),
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn health(health: ServiceHealth) -> v1::ServiceHealth {

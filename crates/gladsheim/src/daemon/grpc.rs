@@ -165,6 +165,15 @@ impl GladsheimService for Service {
         answer(convert::status(found))
     }
 
+    async fn describe_service(
+        &self,
+        request: Request<DescribeServiceRequest>,
+    ) -> Answer<ServiceDescription> {
+        let name = request.into_inner().service_name;
+        let described = self.hall.describe_service(&name).map_err(status)?;
+        answer(convert::description(described))
+    }
+
     async fn list_services(
         &self,
         request: Request<ListServicesRequest>,

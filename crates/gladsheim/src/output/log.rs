@@ -72,16 +72,11 @@ impl Prefixer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Format;
 
     #[test]
     fn a_service_keeps_its_colour_and_a_pipe_sees_none() {
         let mut prefixer = Prefixer::new(["thor", "freki"]);
-        let mut output = Output {
-            format: Format::Table,
-            color: false,
-            terminal: false,
-        };
+        let mut output = Output::plain();
         assert_eq!(prefixer.line("thor", "hail", output), "thor | hail");
         (output.color, output.terminal) = (true, true);
         let first = prefixer.line("thor", "hail", output);

@@ -76,7 +76,6 @@ pub(crate) fn table(steps: &[ReloadStep], output: Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Format;
 
     #[test]
     fn a_plan_has_a_row_for_what_is_touched_and_counts_the_rest() {
@@ -86,11 +85,7 @@ mod tests {
             reasons: reasons.iter().map(ToString::to_string).collect(),
             ..ReloadStep::default()
         };
-        let output = Output {
-            format: Format::Table,
-            color: false,
-            terminal: false,
-        };
+        let output = Output::plain();
         let steps = [
             step("loki", "remove", &[]),
             step("thor", "next_start", &["nice: 1 -> 2", "user: none -> x"]),

@@ -30,6 +30,9 @@ pub(crate) struct StatusDocument<'a> {
     limits_enforced_by: Option<&'a str>,
     measured_by: Option<&'a str>,
     generation: u64,
+    attempts: u32,
+    max_attempts: u32,
+    attempts_window_ms: u64,
     metadata: BTreeMap<&'a str, &'a str>,
     endpoints: &'a [String],
 }
@@ -62,6 +65,9 @@ impl<'a> From<&'a ServiceStatus> for StatusDocument<'a> {
             limits_enforced_by: set(&status.limits_enforced_by),
             measured_by: set(&status.measured_by),
             generation: status.generation,
+            attempts: status.attempts,
+            max_attempts: status.max_attempts,
+            attempts_window_ms: status.attempts_window_ms,
             metadata: metadata.collect(),
             endpoints: &status.endpoints,
         }
@@ -85,7 +91,8 @@ pub(crate) fn table(services: &[ServiceStatus], now_unix_ms: i64, output: Output
         ("CPU", Align::Right),
         ("RESTARTS", Align::Right),
         ("WHY", Align::Left),
-    ]);
+    ])
+    .dispensable(&[7, 3, 4, 6, 5, 2]);
     for status in services {
         let running = status.process_id != 0;
         let since_ms = now_unix_ms.saturating_sub(status.start_time_unix.saturating_mul(1000));
@@ -197,7 +204,8 @@ mod tests {
                 "cpu_percent": null, "restart_count": 0, "cause": null, "error_message": null,
                 "reason": null, "ready": false, "exit_code": null, "signal": null,
                 "next_attempt_at": null, "containment": null, "limits_enforced_by": null, "measured_by": null,
-                "generation": 0, "metadata": {}, "endpoints": [],
+                "generation": 0, "attempts": 0, "max_attempts": 0, "attempts_window_ms": 0,
+                "metadata": {}, "endpoints": [],
             })
         );
     }

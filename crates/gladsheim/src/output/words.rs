@@ -46,14 +46,44 @@ pub(crate) fn explain(status: &ServiceStatus, now_unix_ms: i64) -> String {
         &*status.state,
     ) {
         (Some(reason), _) => Some(reason.to_owned()),
-        (None, "running" | "starting" | "stopping") => None,
+        (None, "running" | "starting" | "stopping") => complaint(status),
         (None, _) => ending(status),
     };
-    [next, past]
+    [next, attempts(status), past]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// How many attempts there have been: `2 of 3 attempts in 10 min`.
+fn attempts(status: &ServiceStatus) -> Option<String> {
+    let counts = matches!(&*status.state, "restarting" | "failed");
+    match (status.attempts, status.max_attempts) {
+        (0, _) => None,
+        _ if !counts => None,
+        (attempt, 0) => Some(format!("attempt {attempt}")),
+        (attempt, max) => {
+            let window = window(Duration::from_millis(status.attempts_window_ms));
+            Some(format!("{attempt} of {max} attempts in {window}"))
+        }
+    }
+}
+
+/// A round stretch of time, as it is written in a hall file: `10 min`, `1 h`.
+fn window(window: Duration) -> String {
+    match window.as_secs() {
+        seconds if seconds > 0 && seconds % 3600 == 0 => format!("{} h", seconds / 3600),
+        seconds if seconds > 0 && seconds % 60 == 0 => format!("{} min", seconds / 60),
+        _ => span(window),
+    }
+}
+
+/// What is wrong with a service that runs.
+fn complaint(status: &ServiceStatus) -> Option<String> {
+    let is_bad = matches!(&*status.health, "unhealthy" | "timeout");
+    let said = Some(&status.health_message).filter(|said| is_bad && !said.is_empty());
+    said.cloned()
 }
 
 /// How the last run ended.
@@ -115,6 +145,48 @@ mod tests {
             explain(&status, 10_000),
             "restarting in 3 s, killed by the load"
         );
+        status.reason = None;
+        (status.attempts, status.max_attempts) = (2, 3);
+        status.attempts_window_ms = 600_000;
+        assert_eq!(
+            explain(&status, 10_000),
+            "restarting in 3 s, 2 of 3 attempts in 10 min, exit code 1"
+        );
+        status.max_attempts = 0;
+        assert_eq!(
+            explain(&status, 10_000),
+            "restarting in 3 s, attempt 2, exit code 1"
+        );
+    }
+
+    #[test]
+    fn a_service_that_was_given_up_says_after_how_many_attempts() {
+        let mut status = ServiceStatus {
+            state: "failed".into(),
+            reason: Some("killed by signal 9".into()),
+            attempts: 3,
+            max_attempts: 3,
+            attempts_window_ms: 90_000,
+            ..ServiceStatus::default()
+        };
+        assert_eq!(
+            explain(&status, 0),
+            "3 of 3 attempts in 1 m 30 s, killed by signal 9"
+        );
+        status.state = "running".into();
+        status.reason = None;
+        assert_eq!(explain(&status, 0), "");
+    }
+
+    #[test]
+    fn a_service_that_runs_badly_says_what_its_check_said() {
+        let status = ServiceStatus {
+            state: "running".into(),
+            health: "unhealthy".into(),
+            health_message: "HTTP status 503".into(),
+            ..ServiceStatus::default()
+        };
+        assert_eq!(explain(&status, 0), "HTTP status 503");
     }
 
     #[test]

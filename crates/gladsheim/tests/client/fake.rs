@@ -275,6 +275,17 @@ impl GladsheimService for Service {
             .map(Response::new)
     }
 
+    async fn describe_service(
+        &self,
+        request: Request<DescribeServiceRequest>,
+    ) -> Answer<ServiceDescription> {
+        let status = self.status(&request.into_inner().service_name)?;
+        Ok(Response::new(ServiceDescription {
+            status: Some(status),
+            ..ServiceDescription::default()
+        }))
+    }
+
     async fn list_services(
         &self,
         request: Request<ListServicesRequest>,

@@ -3,7 +3,7 @@
 use crate::hall::Role::{self, Control, Read};
 
 /// Every method that the daemon serves.
-const NEEDED: [(&str, Role); 30] = [
+const NEEDED: [(&str, Role); 31] = [
     ("gladsheim.v1.GladsheimService/LoadService", Control),
     ("gladsheim.v1.GladsheimService/StartService", Control),
     ("gladsheim.v1.GladsheimService/StopService", Control),
@@ -13,6 +13,7 @@ const NEEDED: [(&str, Role); 30] = [
     ("gladsheim.v1.GladsheimService/ResetService", Control),
     ("gladsheim.v1.GladsheimService/SetMaintenance", Control),
     ("gladsheim.v1.GladsheimService/GetServiceStatus", Read),
+    ("gladsheim.v1.GladsheimService/DescribeService", Read),
     ("gladsheim.v1.GladsheimService/ListServices", Read),
     ("gladsheim.v1.GladsheimService/GetHealth", Read),
     // It runs a program or sends a request, and its verdict counts.
