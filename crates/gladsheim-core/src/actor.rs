@@ -19,14 +19,12 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use skirnir::{Cause, RunEnd, ServiceState, Transition};
 use thjalfi::{ProcessExit, ServiceLoaderError, ServiceProcess, WatchdogAlarm};
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     EventKind, GladsheimError, Result, ServiceDefinition, ServiceEvent, StartOverrides,
     actor::{
+        board::Board,
         command::{Command, Reply},
         facts::{End, Facts},
     },
@@ -37,6 +35,7 @@ use crate::{
     servants::Servants,
 };
 
+pub(crate) mod board;
 pub(crate) mod command;
 mod dependency;
 mod ending;
@@ -63,7 +62,7 @@ pub(crate) struct ServiceActor {
     definition: Arc<ServiceDefinition>,
     hall: Hall,
     mailbox: mpsc::UnboundedReceiver<Box<Command>>,
-    facts: watch::Sender<Facts>,
+    facts: Board,
     phase: Phase,
     /// State in the registry; only this actor moves it.
     state: ServiceState,
@@ -84,6 +83,8 @@ pub(crate) struct ServiceActor {
     ends: u64,
     last_end: Option<End>,
     maintenance: bool,
+    /// The start under way is an automatic restart that does not count yet.
+    automatic: bool,
     memory: remember::Memory,
 }
 
@@ -160,7 +161,7 @@ impl ServiceActor {
         definition: Arc<ServiceDefinition>,
         hall: Hall,
         mailbox: mpsc::UnboundedReceiver<Box<Command>>,
-        facts: watch::Sender<Facts>,
+        facts: Board,
         held: Option<Cause>,
     ) -> Self {
         Self {
@@ -183,6 +184,7 @@ impl ServiceActor {
             ends: 0,
             last_end: None,
             maintenance: false,
+            automatic: false,
             memory: remember::Memory::default(),
         }
     }
@@ -340,11 +342,7 @@ impl ServiceActor {
             last_end: self.last_end.clone(),
         };
         self.remember(facts.active);
-        self.facts.send_if_modified(|old| {
-            let changed = *old != facts;
-            *old = facts;
-            changed
-        });
+        self.facts.put(facts);
         for (reply, outcome) in self.answers.drain(..) {
             reply(outcome);
         }

@@ -5,11 +5,15 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::{
     GladsheimError, Result, ServiceDefinition,
-    actor::{command::Command, facts::Facts},
+    actor::{
+        board::{Board, Reader},
+        command::Command,
+        facts::Facts,
+    },
     workflow::battery::Battery,
 };
 
@@ -27,14 +31,15 @@ struct Entries {
     order: Vec<String>,
 }
 
+/// One service's actor.
 #[derive(Debug, Clone)]
-struct Entry {
+pub(crate) struct Entry {
     /// Unbounded, so that ports and actors never wait for each other in a circle; whoever sends waits
     /// for the reply, so there are no more messages than callers.
     ///
     /// In boxes, since a channel holds room for 32 messages from its beginning.
-    mailbox: mpsc::UnboundedSender<Box<Command>>,
-    facts: watch::Receiver<Facts>,
+    pub(crate) mailbox: mpsc::UnboundedSender<Box<Command>>,
+    facts: Reader,
     definition: Arc<ServiceDefinition>,
 }
 
@@ -43,13 +48,13 @@ impl Directory {
     pub(crate) fn add(
         &self,
         definition: Arc<ServiceDefinition>,
-    ) -> (mpsc::UnboundedReceiver<Box<Command>>, watch::Sender<Facts>) {
+    ) -> (mpsc::UnboundedReceiver<Box<Command>>, Board) {
         let (mailbox, commands) = mpsc::unbounded_channel();
         let facts = Facts {
             state: skirnir::ServiceState::Stopped,
             ..Facts::default()
         };
-        let (sender, facts) = watch::channel(facts);
+        let (sender, facts) = Board::new(facts);
         let name = definition.name.clone();
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if entries
@@ -79,10 +84,18 @@ impl Directory {
 
     /// Forgets one service and returns the last way to its actor, which ends once that is dropped and
     /// nothing runs.
-    pub(crate) fn remove(&self, name: &str) -> Option<mpsc::UnboundedSender<Box<Command>>> {
+    pub(crate) fn remove(&self, name: &str) -> Option<Entry> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.order.retain(|other| other != name);
-        entries.by_name.remove(name).map(|entry| entry.mailbox)
+        entries.by_name.remove(name)
+    }
+
+    /// Takes back a removal. The service comes last in the order.
+    pub(crate) fn put_back(&self, entry: Entry) {
+        let name = entry.definition.name.clone();
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.order.push(name.clone());
+        entries.by_name.insert(name, entry);
     }
 
     /// Puts the names into another order; those that are not listed come last, as they were.
@@ -113,7 +126,7 @@ impl Directory {
         }
     }
 
-    pub(crate) fn facts(&self, name: &str) -> Option<watch::Receiver<Facts>> {
+    pub(crate) fn facts(&self, name: &str) -> Option<Reader> {
         self.entry(name, |entry| entry.facts.clone())
     }
 

@@ -41,19 +41,21 @@ impl Pump {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
+                // What comes seldom goes first: so none waits for long, and chance has no part in the order.
+                biased;
                 () = stop.cancelled() => return,
-                Some(event) = next(&mut self.health) => match event {
-                    Next::Event(event) => self.on_health(event),
-                    Next::Missed => self.read_health(),
+                Some(event) = next(&mut self.processes) => match event {
+                    Next::Event(event) => self.on_process(event),
+                    Next::Missed => {}
                 },
                 Some(event) = next(&mut self.resources) => match event {
                     Next::Event(event) => self.on_resource(event),
                     // The next round comes by itself.
                     Next::Missed => {}
                 },
-                Some(event) = next(&mut self.processes) => match event {
-                    Next::Event(event) => self.on_process(event),
-                    Next::Missed => {}
+                Some(event) = next(&mut self.health) => match event {
+                    Next::Event(event) => self.on_health(event),
+                    Next::Missed => self.read_health(),
                 },
                 else => return,
             }

@@ -2,14 +2,11 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::{
     Dependency, DependencyCondition, GladsheimError, Result, ServiceDefinition, StartOverrides,
-    actor::{
-        command::Command,
-        facts::{Facts, Verdict},
-    },
+    actor::{board::Reader, command::Command, facts::Verdict},
     directory::Directory,
 };
 
@@ -27,7 +24,7 @@ pub(super) fn wait_for_all(
         .filter(|dependency| {
             directory
                 .facts(&dependency.service_name)
-                .is_none_or(|facts| !facts.borrow().dependency(dependency.condition))
+                .is_none_or(|facts| !facts.read(|facts| facts.dependency(dependency.condition)))
         })
         .cloned()
         .collect();
@@ -77,7 +74,7 @@ fn describe(dependency: &Dependency) -> String {
     }
 }
 
-type Asked = (watch::Receiver<Facts>, oneshot::Receiver<Result<()>>);
+type Asked = (Reader, oneshot::Receiver<Result<()>>);
 
 fn ask_to_start(directory: &Directory, name: &str) -> Option<Asked> {
     let facts = directory.facts(name)?;
@@ -98,25 +95,22 @@ fn ask_to_start(directory: &Directory, name: &str) -> Option<Asked> {
 
 /// Waits until the condition holds, or until the dependency has answered and cannot fulfil it.
 async fn until_decided(
-    mut facts: watch::Receiver<Facts>,
+    facts: Reader,
     reply: oneshot::Receiver<Result<()>>,
     condition: DependencyCondition,
 ) -> Verdict {
     tokio::select! {
         biased;
-        held = async { facts.wait_for(|facts| facts.dependency(condition)).await.is_ok() } => {
-            return if held { Verdict::Holds } else { gone() };
+        held = facts.until(|facts| facts.dependency(condition).then_some(Verdict::Holds)) => {
+            return held.unwrap_or_else(gone);
         }
         // Answered, or dropped by an actor that ended: from here on the facts decide.
         _ = reply => {}
     }
-    let decided = facts
-        .wait_for(|facts| facts.started_dependency(condition) != Verdict::NotYet)
-        .await;
-    match decided {
-        Ok(facts) => facts.started_dependency(condition),
-        Err(_) => gone(),
-    }
+    facts
+        .until(|facts| facts.started_dependency(condition).decided())
+        .await
+        .unwrap_or_else(gone)
 }
 
 fn gone() -> Verdict {

@@ -109,7 +109,7 @@ impl ServiceActor {
             Then::Rest => {
                 self.answer_starters(Err(GladsheimError::Overtaken(self.name.clone())));
             }
-            Then::Again => self.begin_start(),
+            Then::Again => self.begin_start(false),
             Then::Hold => self.phase = Phase::Held(cause),
         }
     }

@@ -42,6 +42,13 @@ pub(crate) enum Verdict {
     Never(String),
 }
 
+impl Verdict {
+    /// `None` while it may still come to hold.
+    pub(crate) fn decided(self) -> Option<Self> {
+        (self != Self::NotYet).then_some(self)
+    }
+}
+
 impl Facts {
     /// Whether nothing runs, nothing comes by itself, and that is because of a failure.
     fn has_failed(&self) -> bool {

@@ -61,11 +61,8 @@ impl ServiceActor {
             self.answer(reply, Err(GladsheimError::NotRunning(self.name.clone())));
             return;
         }
-        if cause == Cause::Dependency {
-            self.recorded(self.hall.servants.skirnir.record_restart(&self.name));
-        }
         self.starters.push(reply);
-        self.begin_start();
+        self.begin_start(cause == Cause::Dependency);
     }
 
     /// Takes on another definition. The process is not touched: where it has to be, it was suspended before.
@@ -81,7 +78,7 @@ impl ServiceActor {
         match self.phase {
             Phase::Waiting if old.depends_on != self.definition.depends_on => {
                 self.task = None;
-                self.begin_start();
+                self.begin_start(self.automatic);
             }
             Phase::Idle
                 if self.state == ServiceState::Restarting
@@ -93,7 +90,7 @@ impl ServiceActor {
             Phase::Held(Cause::Dependency)
                 if old.restart_group != self.definition.restart_group =>
             {
-                self.begin_start();
+                self.begin_start(true);
             }
             _ => {}
         }

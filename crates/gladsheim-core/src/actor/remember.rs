@@ -187,10 +187,7 @@ impl ServiceActor {
         match self.memory.resumption.take() {
             None | Some(Resumption::Fresh | Resumption::Rest) => {}
             Some(Resumption::Start) => {
-                if self.memory.written.state == ServiceState::Restarting {
-                    self.recorded(self.hall.servants.skirnir.record_restart(&self.name));
-                }
-                self.begin_start();
+                self.begin_start(self.memory.written.state == ServiceState::Restarting);
             }
             Some(Resumption::Adopt) => self.resume_run().await,
         }

@@ -21,7 +21,7 @@ impl ServiceActor {
                 self.hall.servants.roskva.reset_attempts(&self.name);
                 self.take_overrides(overrides);
                 self.starters.push(reply);
-                self.begin_start();
+                self.begin_start(false);
             }
             Phase::Held(Cause::Dependency) => {
                 // Somebody needs it now: that goes before the order in its restart group.
@@ -29,7 +29,7 @@ impl ServiceActor {
                     self.take_overrides(overrides);
                 }
                 self.starters.push(reply);
-                self.begin_start();
+                self.begin_start(false);
             }
             Phase::Running if join => self.answer(reply, Ok(())),
             Phase::Waiting | Phase::Launching(None) | Phase::Starting | Phase::Held(_) if join => {
@@ -86,13 +86,15 @@ impl ServiceActor {
                 self.phase = Phase::Held(Cause::Dependency);
                 return;
             }
-            self.recorded(self.hall.servants.skirnir.record_restart(&self.name));
+            self.automatic = true;
             self.launch();
         }
     }
 
     /// Waits for the dependencies first, if there are any that do not hold.
-    pub(super) fn begin_start(&mut self) {
+    /// A restart that is `automatic` counts once it is launched.
+    pub(super) fn begin_start(&mut self, automatic: bool) {
+        self.automatic = automatic;
         let waiting = dependency::wait_for_all(&self.definition, &self.hall.directory);
         match waiting {
             None => self.launch(),
@@ -109,7 +111,7 @@ impl ServiceActor {
             Ok(()) => self.launch(),
             Err(error) => {
                 self.phase = Phase::Idle;
-                self.leave_restarting();
+                self.leave_restarting(Cause::Dependency);
                 let message = error.to_string();
                 self.set_ready(false, Some(message.clone()));
                 self.record_end(failed_start(Cause::Dependency, Some(message)), false);
@@ -119,9 +121,8 @@ impl ServiceActor {
     }
 
     /// A restart that was due and does not come about leaves the service stopped.
-    pub(super) fn leave_restarting(&mut self) {
+    pub(super) fn leave_restarting(&mut self, cause: Cause) {
         if self.state == ServiceState::Restarting {
-            let cause = self.last_end.as_ref().map_or(Cause::User, |end| end.cause);
             let stopped = Transition {
                 cause: Some(cause),
                 ..Transition::to(ServiceState::Stopped)
@@ -132,6 +133,9 @@ impl ServiceActor {
 
     pub(super) fn launch(&mut self) {
         self.phase = Phase::Launching(None);
+        if std::mem::take(&mut self.automatic) {
+            self.recorded(self.hall.servants.skirnir.record_restart(&self.name));
+        }
         self.enter(
             Transition::to(ServiceState::Starting),
             ServiceEvent::Starting,

@@ -37,7 +37,7 @@ impl ServiceActor {
                 self.phase = Phase::Idle;
                 // It no longer waits for anything.
                 self.set_ready(false, Some(String::new()));
-                self.leave_restarting();
+                self.leave_restarting(cause);
                 self.overtake_starters();
                 self.answer(reply, Ok(()));
             }
@@ -61,7 +61,7 @@ impl ServiceActor {
             Phase::Idle => {
                 self.hall.servants.roskva.reset_attempts(&self.name);
                 self.starters.push(reply);
-                self.begin_start();
+                self.begin_start(false);
             }
             Phase::Waiting | Phase::Held(_) => self.starters.push(reply),
             Phase::Launching(_) | Phase::Starting | Phase::Running | Phase::Ending(_) => {

@@ -105,13 +105,16 @@ impl Group {
     /// Members in the order of the configuration.
     fn members(&self) -> Vec<String> {
         let directory = &self.orders.directory;
-        let belongs = |name: &String| {
-            directory.definition(name).is_some_and(|definition| {
-                let group = definition.restart_group.as_ref();
-                group.is_some_and(|group| group.name == self.name)
-            })
-        };
-        directory.names().into_iter().filter(belongs).collect()
+        let names = directory.names().into_iter();
+        names.filter(|name| self.is_member(name)).collect()
+    }
+
+    fn is_member(&self, name: &str) -> bool {
+        let definition = self.orders.directory.definition(name);
+        definition.is_some_and(|definition| {
+            let group = definition.restart_group.as_ref();
+            group.is_some_and(|group| group.name == self.name)
+        })
     }
 
     fn concerned(&self, name: &str) -> Vec<String> {
@@ -134,6 +137,12 @@ impl Group {
             .ask(name, |reply| Command::Suspend { cause, reply });
         if let Err(error) = held.await {
             tracing::warn!(service = name, group = self.name, %error, "not restarted with its group");
+        }
+        // A reload may have taken it out of the group meanwhile; then nobody else starts it again.
+        if !self.is_member(name) {
+            let resume = |reply| Command::Resume { cause, reply };
+            // Not held any more, or it cannot be started: its status says so.
+            let _ = self.orders.ask(name, resume).await;
         }
     }
 
@@ -183,6 +192,8 @@ impl Group {
             match outcome {
                 // Up; or somebody has stopped it meanwhile.
                 Ok(()) | Err(GladsheimError::NotRunning(_) | GladsheimError::Overtaken(_)) => {}
+                // A reload has taken it out of the group: what becomes of it concerns the others no more.
+                Err(_) if !self.is_member(&name) => {}
                 // It will be restarted, so its notice is on the way.
                 Err(error) if self.fact(&name, |facts| facts.active) == Some(true) => {
                     tracing::debug!(service = name, %error, "the group waits for another attempt");
@@ -200,17 +211,18 @@ impl Group {
         read: impl FnOnce(&crate::actor::facts::Facts) -> T,
     ) -> Option<T> {
         let facts = self.orders.directory.facts(name)?;
-        let facts = facts.borrow();
-        Some(read(&facts))
+        Some(facts.read(read))
     }
 }
 
 /// Waits until none of them waits for the time of its next attempt.
 async fn all_arrived(orders: &Orders, names: &[String]) {
     for name in names {
-        if let Some(mut facts) = orders.directory.facts(name) {
+        if let Some(facts) = orders.directory.facts(name) {
             // One that is gone is not waited for.
-            let _ = facts.wait_for(|facts| !facts.backing_off).await;
+            let _ = facts
+                .until(|facts| (!facts.backing_off).then_some(()))
+                .await;
         }
     }
 }

@@ -52,10 +52,9 @@ impl Directory {
 
     /// Whether a service waits to be started by somebody; not so if it runs, or a person has stopped it.
     fn may_come_back(&self, name: &str) -> bool {
+        let by_hand = |end: &crate::actor::facts::End| end.cause == Cause::User;
         self.facts(name).is_some_and(|facts| {
-            let facts = facts.borrow();
-            let by_hand = |end: &crate::actor::facts::End| end.cause == Cause::User;
-            !facts.active && !facts.last_end.as_ref().is_some_and(by_hand)
+            facts.read(|facts| !facts.active && !facts.last_end.as_ref().is_some_and(by_hand))
         })
     }
 }

@@ -34,8 +34,7 @@ impl Gladsheim {
     /// Whether it runs, is about to, or has failed to; not, if it was stopped, has ended as it should, or was never started.
     fn is_wanted(&self, name: &str) -> bool {
         self.hall.directory.facts(name).is_some_and(|facts| {
-            let facts = facts.borrow();
-            facts.active || facts.state != ServiceState::Stopped
+            facts.read(|facts| facts.active || facts.state != ServiceState::Stopped)
         })
     }
 
@@ -103,7 +102,11 @@ impl Gladsheim {
             .names(PlanAction::Restart)
             .map(|name| (name.to_owned(), PlanAction::Restart));
         let actions: HashMap<_, _> = removed.chain(restarted).collect();
-        let names = actions.keys().cloned().collect();
+        let names = plan
+            .names(PlanAction::Remove)
+            .chain(plan.names(PlanAction::Restart))
+            .map(str::to_owned)
+            .collect();
         let outcomes = self.orders.dependents_first(names, |orders, name| {
             let action = actions[&name];
             async move {
@@ -125,7 +128,7 @@ impl Gladsheim {
 
     /// Forgets a service that was stopped.
     async fn remove_service(&self, name: &str) -> Result<()> {
-        let Some(mailbox) = self.hall.directory.remove(name) else {
+        let Some(entry) = self.hall.directory.remove(name) else {
             return Ok(());
         };
         // Nobody can start it from now on; somebody may have, a moment ago.
@@ -138,18 +141,23 @@ impl Gladsheim {
                 let _ = reply.send(outcome);
             }),
         };
-        let stopped = match mailbox.send(Box::new(stop)) {
+        let stopped = match entry.mailbox.send(Box::new(stop)) {
             Ok(()) => stopped.await.unwrap_or(Ok(())),
             Err(_) => Ok(()),
         };
+        match stopped {
+            Ok(()) | Err(GladsheimError::NotRunning(_)) => {}
+            // It refuses to stop, in a hall that does not kill: whoever runs is known.
+            Err(error) => {
+                self.hall.directory.put_back(entry);
+                return Err(error);
+            }
+        }
         self.roskva.stop_monitoring(name).await;
         self.byggvir.untrack_service(name);
         self.skirnir.unregister_service(name)?;
         self.hall.journal.write(Record::Gone(name.to_owned()));
-        match stopped {
-            Err(GladsheimError::NotRunning(_)) => Ok(()),
-            stopped => stopped,
-        }
+        Ok(())
     }
 
     /// Adds what is new, held where it is to start, and tells the others who they are from now on.

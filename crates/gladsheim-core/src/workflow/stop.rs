@@ -58,7 +58,7 @@ impl Gladsheim {
         self.hall
             .directory
             .facts(name)
-            .is_some_and(|facts| facts.borrow().active)
+            .is_some_and(|facts| facts.read(|facts| facts.active))
     }
 
     /// All that depends on `name`, directly or not, so that nobody comes before who needs them.

@@ -15,13 +15,12 @@ impl Gladsheim {
     /// `ServiceNotFound`; `WaitFailed` if the service has failed, so that it cannot come true by itself.
     pub async fn wait_for(&self, name: &str, condition: WaitCondition) -> Result<ServiceStatus> {
         let not_found = || GladsheimError::ServiceNotFound(name.to_owned());
-        let mut facts = self.hall.directory.facts(name).ok_or_else(not_found)?;
-        let ends = facts.borrow().ends;
+        let facts = self.hall.directory.facts(name).ok_or_else(not_found)?;
+        let ends = facts.read(|facts| facts.ends);
         let verdict = facts
-            .wait_for(|facts| facts.wait(condition, ends) != Verdict::NotYet)
+            .until(|facts| facts.wait(condition, ends).decided())
             .await
-            .map(|facts| facts.wait(condition, ends))
-            .map_err(|_| not_found())?;
+            .ok_or_else(not_found)?;
         match verdict {
             Verdict::Never(reason) => Err(GladsheimError::WaitFailed {
                 service_name: name.to_owned(),

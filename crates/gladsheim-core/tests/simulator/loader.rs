@@ -57,6 +57,13 @@ impl FakeLoader {
         self.run(name).is_some()
     }
 
+    /// A process of the service, if one lives, ends at this very moment.
+    pub(crate) fn crash(&self, name: &str) {
+        if let Some(run) = self.run(name) {
+            self.end(name, &run, ExitStatus::from_raw(11), false);
+        }
+    }
+
     fn run(&self, name: &str) -> Option<Arc<Run>> {
         self.slots
             .lock()
@@ -151,12 +158,16 @@ impl ServiceLoaderApi for FakeLoader {
             );
             slot.reserved = true;
         }
-        sleep(self.dice.millis(20)).await;
+        let patience = if self.dice.chance(5) { 10_000 } else { 20 };
+        sleep(self.dice.millis(patience)).await;
         let mut slots = self.slots.lock().unwrap();
         let slot = slots.get_mut(name).unwrap();
         slot.reserved = false;
         if self.dice.chance(8) {
-            return Err(ServiceLoaderError::SpawnFailed(format!("{name}: chance")));
+            return Err(match self.dice.below(3) {
+                0 => ServiceLoaderError::Unauthorized(format!("{name}: chance")),
+                _ => ServiceLoaderError::SpawnFailed(format!("{name}: chance")),
+            });
         }
         slot.pids += 1;
         let (process, control) = FakeProcess::new(name, slot.pids);
