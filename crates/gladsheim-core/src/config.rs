@@ -1,6 +1,6 @@
 //! Configuration of the hall: the four servants' and the services'.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use byggvir::ResourceManagerConfig;
 use roskva::HealthMonitorConfig;
@@ -20,6 +20,9 @@ pub struct GladsheimConfig {
     /// Folder of the journal, which must exist and be this hall's alone. Without it nothing is remembered,
     /// and nothing that an earlier hall left running is taken over. Default: none.
     pub state_dir: Option<PathBuf>,
+    /// How long a shutdown may take: what runs then is killed at once, whatever it was granted for itself. Default: as long
+    /// as the services' own timeouts add up to, along the dependencies.
+    pub shutdown_deadline: Option<Duration>,
     /// The services, in the order in which they are listed.
     pub services: Vec<ServiceDefinition>,
 }

@@ -1,6 +1,10 @@
 //! All that the hall knows about one service before it ever runs.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use byggvir::{LimitPolicy, ResourceLimits};
 use roskva::MonitorOptions;
@@ -39,6 +43,27 @@ pub struct ServiceDefinition {
     pub restart_group: Option<RestartGroup>,
     /// Custom metadata, for discovery.
     pub metadata: BTreeMap<String, String>,
+    /// What its files were like when the definition was read. Default: nobody has looked.
+    pub files: FileMarks,
+}
+
+/// What the files that a definition names were like when it was read: how [`plan`](crate::plan) notices
+/// that they have changed, since the definition itself has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FileMarks {
+    /// Of the `env_file`; `None` if there is none, or if nobody has looked.
+    pub env_file: Option<FileMark>,
+    /// When the program's file last changed; `None` if nobody has looked.
+    pub program_changed: Option<SystemTime>,
+}
+
+/// A file's content in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileMark {
+    /// Different for different contents, to all intents; compared within one process only.
+    pub digest: u64,
+    /// When the file last changed (`st_ctime`).
+    pub changed: SystemTime,
 }
 
 impl ServiceDefinition {
@@ -59,6 +84,7 @@ impl ServiceDefinition {
             limit_policy: LimitPolicy::default(),
             restart_group: None,
             metadata: BTreeMap::new(),
+            files: FileMarks::default(),
         }
     }
 }

@@ -243,7 +243,8 @@ impl Gladsheim {
         self.hall.directory.clear();
     }
 
-    /// Stops all services in reverse dependency order, then the servants (specification: `shutdown`).
+    /// Stops all services in reverse dependency order, then the servants (specification: `shutdown`); at the
+    /// [deadline](GladsheimConfig::shutdown_deadline) it kills what is left.
     ///
     /// A second call, or one beside the first, waits for the same end. Cancellation: dropping the future
     /// of the first call leaves the hall closed to starts, with the stops that were begun.

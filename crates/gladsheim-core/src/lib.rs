@@ -24,7 +24,7 @@ pub use thjalfi;
 pub use crate::{
     bus::{EventCounts, Subscription},
     config::GladsheimConfig,
-    definition::{Dependency, DependencyCondition, ServiceDefinition},
+    definition::{Dependency, DependencyCondition, FileMark, FileMarks, ServiceDefinition},
     error::{GladsheimError, Result},
     event::{Event, EventKind, ServiceEvent},
     gladsheim::Gladsheim,

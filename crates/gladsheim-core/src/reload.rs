@@ -4,6 +4,7 @@ use std::{
     borrow::Borrow,
     collections::{HashMap, HashSet},
     fmt,
+    time::SystemTime,
 };
 
 use crate::{GladsheimError, ServiceDefinition};
@@ -117,6 +118,16 @@ impl Plan {
 /// What leads from the old definitions to the new ones, if all services run: see
 /// [`Gladsheim::plan`](crate::Gladsheim::plan) for those that do not.
 pub fn plan(old: &[impl Borrow<ServiceDefinition>], new: &[ServiceDefinition]) -> Plan {
+    plan_for(old, new, |_| None)
+}
+
+/// The same, where `started` tells when the present run of a service has begun: so that it is known which
+/// content of a file that run has read.
+pub(crate) fn plan_for(
+    old: &[impl Borrow<ServiceDefinition>],
+    new: &[ServiceDefinition],
+    started: impl Fn(&str) -> Option<SystemTime>,
+) -> Plan {
     let before: HashMap<&str, &ServiceDefinition> = old
         .iter()
         .map(|service| (service.borrow().name.as_str(), service.borrow()))
@@ -136,7 +147,7 @@ pub fn plan(old: &[impl Borrow<ServiceDefinition>], new: &[ServiceDefinition]) -
     let others = new.iter().map(|service| match before.get(&*service.name) {
         None => step(&service.name, PlanAction::Add, Vec::new()),
         Some(before) => {
-            let fields = difference::between(before, service);
+            let fields = difference::between(before, service, started(&service.name));
             let action = match fields.iter().map(|change| change.effect).max() {
                 None => PlanAction::None,
                 Some(Effect::Live) => PlanAction::Apply,

@@ -34,14 +34,17 @@ pub struct StopOptions {
     pub force: bool,
 }
 
-/// How the stop of one service went in a shutdown.
+/// How the stop of one service went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopReport {
     /// Name of the service.
     pub service_name: String,
-    /// From the request, which comes once its dependents are down, to the end of its process tree.
+    /// How long it waited for its dependents before it was asked; zero outside a shutdown.
+    pub waited: Duration,
+    /// From the request to the end of its process tree.
     pub took: Duration,
-    /// Whether it was killed, at its shutdown timeout or by [`kill_all`](Gladsheim::kill_all).
+    /// Whether it was killed: at its shutdown timeout, at the deadline of the shutdown, or by
+    /// [`kill_all`](Gladsheim::kill_all).
     pub killed: bool,
 }
 

@@ -44,6 +44,7 @@ mod dependency;
 mod diagnostic;
 mod discover;
 mod environment;
+mod files;
 mod group;
 mod health;
 mod inspect;
@@ -118,7 +119,11 @@ impl Hall {
                 .count();
             whole(format!("is not UTF-8 text: see line {line}"))
         })?;
-        Self::parse(&text, &file, environment)
+        let mut hall = Self::parse(&text, &file, environment)?;
+        for service in &mut hall.config.services {
+            service.files = files::look(service, environment);
+        }
+        Ok(hall)
     }
 
     /// Checks the text of the hall file whose canonical path is `file`. Pure: nothing is looked up.
@@ -215,6 +220,7 @@ fn read(
         positions: positions(document, report),
         config: GladsheimConfig {
             state_dir: Some(state_dir.clone()),
+            shutdown_deadline: root.field("shutdown_deadline").duration().optional(),
             loader,
             resources,
             health,

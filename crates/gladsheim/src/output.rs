@@ -7,6 +7,7 @@ pub(crate) mod log;
 pub(crate) mod reload;
 pub(crate) mod resource;
 pub(crate) mod status;
+pub(crate) mod stop;
 mod style;
 mod table;
 pub(crate) mod text;

@@ -232,6 +232,52 @@ fn sighup_reloads() {
 }
 
 #[test]
+fn sighup_on_a_file_without_services_stops_nothing_and_a_client_may_mean_it() {
+    let hall = TestDaemon::start(&obedient("thor", &[]));
+    let before = hall.wait_for_state("thor", "running");
+    hall.write_hall("");
+    hall.signal(Signal::SIGHUP);
+    wait_until("a line about it", || {
+        hall.log()
+            .contains("names no service, and 1 run")
+            .then_some(())
+    });
+    assert_eq!(hall.status("thor")["process_id"], before["process_id"]);
+    let reload = json(&hall, "reload");
+    assert_eq!(actions(&reload), pairs(&[("thor", "remove")]));
+    hall.cli(["status", "thor"]).expect_code(4);
+}
+
+#[test]
+fn a_changed_env_file_restarts_who_reads_it_and_a_changed_program_is_told() {
+    let hall = TestDaemon::prepare("");
+    let program = hall.path("thor");
+    std::fs::copy(gladsheim_tests::bin("svc-obedient"), &program).unwrap();
+    std::fs::write(hall.path("thor.env"), "LOG=info\n").unwrap();
+    hall.write_hall("[services.thor]\npath = \"./thor\"\nenv_file = \"thor.env\"\n");
+    let mut hall = hall;
+    hall.spawn();
+    let before = hall.wait_for_state("thor", "running");
+    assert_eq!(actions(&json(&hall, "plan")), pairs(&[("thor", "none")]));
+
+    std::fs::write(hall.path("thor.env"), "LOG=debug\n").unwrap();
+    let plan = json(&hall, "plan");
+    assert_eq!(actions(&plan), pairs(&[("thor", "restart")]), "{plan}");
+    assert_eq!(json(&hall, "reload"), plan);
+    let after = hall.wait_for_status("thor", "running anew", |status| {
+        status["state"] == "running" && status["process_id"] != before["process_id"]
+    });
+    assert_eq!(actions(&json(&hall, "plan")), pairs(&[("thor", "none")]));
+
+    // As a package manager does it: beside, then over it.
+    std::fs::copy(gladsheim_tests::bin("svc-stubborn"), hall.path("new")).unwrap();
+    std::fs::rename(hall.path("new"), &program).unwrap();
+    let plan = json(&hall, "reload");
+    assert_eq!(actions(&plan), pairs(&[("thor", "next_start")]), "{plan}");
+    assert_eq!(hall.status("thor")["process_id"], after["process_id"]);
+}
+
+#[test]
 fn a_hall_that_asks_for_it_follows_its_file() {
     let follows = "on_file_change = true\n";
     let hall = TestDaemon::start(&(follows.to_owned() + &obedient("thor", &[])));

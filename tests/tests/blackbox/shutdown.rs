@@ -68,6 +68,49 @@ fn a_second_signal_kills_what_is_left() {
 }
 
 #[test]
+fn the_deadline_of_the_shutdown_kills_what_is_left_and_names_who_delayed_it() {
+    let stubborn =
+        service("utgard", "svc-stubborn", &["--ready", "pid"]) + "shutdown_timeout = \"1h\"\n";
+    let waiting = service("freki", "svc-obedient", &[]);
+    let file = stubborn + "depends_on = [\"freki\"]\n" + &waiting;
+    let mut hall = TestDaemon::prepare(&file);
+    // A key of the hall must stand before its services.
+    let text = std::fs::read_to_string(hall.hall_file()).unwrap();
+    std::fs::write(
+        hall.hall_file(),
+        format!("shutdown_deadline = \"300ms\"\n{text}"),
+    )
+    .unwrap();
+    hall.spawn();
+    hall.pid_in("pid");
+    let report = hall.cli(["--format", "json", "shutdown"]).expect_code(0);
+    assert!(hall.wait().success());
+    assert_nothing_is_left(&hall);
+    let slow = &report.json()["slow_stops"];
+    let utgard = slow
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|stop| stop["service_name"] == "utgard");
+    let utgard = utgard.unwrap_or_else(|| panic!("{slow}"));
+    assert_eq!(utgard["killed"], true, "{slow}");
+    assert!(utgard["took_ms"].as_u64().unwrap() >= 300, "{slow}");
+}
+
+#[test]
+fn a_stop_says_who_had_to_be_killed() {
+    let stubborn =
+        service("utgard", "svc-stubborn", &["--ready", "pid"]) + "shutdown_timeout = \"100ms\"\n";
+    let hall = TestDaemon::start(&stubborn);
+    hall.pid_in("pid");
+    let stopped = hall.cli(["stop", "--all"]).expect_code(0);
+    assert!(
+        stopped.stdout.contains("utgard was killed after"),
+        "{stopped:#?}"
+    );
+}
+
+#[test]
 fn a_back_off_does_not_hold_up_the_shutdown() {
     let loki = service("loki", "svc-crashing", &[])
         + "restart = { backoff = \"1h\", backoff_max = \"1h\" }\n";

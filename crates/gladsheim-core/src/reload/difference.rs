@@ -3,7 +3,11 @@
 //! Every structure is taken apart without `..`, so that a new field does not compile before somebody has
 //! said when a change of it takes effect.
 
-use std::{collections::BTreeSet, fmt::Debug};
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    time::{Duration, SystemTime},
+};
 
 use byggvir::{LimitPolicy, ResourceLimits, pressure::PressureLimits};
 use roskva::{CheckOptions, MonitorOptions, RestartPolicy};
@@ -13,12 +17,22 @@ use super::{
     Effect::{self, Live, NextStart, Restart},
     FieldChange,
 };
-use crate::{Dependency, RestartGroup, ServiceDefinition};
+use crate::{Dependency, FileMarks, RestartGroup, ServiceDefinition};
+
+/// The kernel dates a file by a clock that lags by up to one tick.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Everything that differs, in the order of the hall file's documentation.
-pub(super) fn between(old: &ServiceDefinition, new: &ServiceDefinition) -> Vec<FieldChange> {
+///
+/// `started`: when the present run has begun, if one is known.
+pub(super) fn between(
+    old: &ServiceDefinition,
+    new: &ServiceDefinition,
+    started: Option<SystemTime>,
+) -> Vec<FieldChange> {
     let mut changes = Changes(Vec::new());
     changes.definition(old, new);
+    changes.files(old, new, started);
     changes.0
 }
 
@@ -59,6 +73,8 @@ impl Changes {
             limit_policy,
             restart_group,
             metadata,
+            // Apart from all that the definition itself says.
+            files: _,
         } = new;
         self.field(Restart, "path", &old.path, path);
         self.start(&old.start, start);
@@ -93,6 +109,50 @@ impl Changes {
         self.limits(&old.limits, limits);
         self.limit_policy(&old.limit_policy, limit_policy);
         self.field(Live, "metadata", &old.metadata, metadata);
+    }
+
+    /// The content of the files, where their names are the same as before.
+    fn files(
+        &mut self,
+        old: &ServiceDefinition,
+        new: &ServiceDefinition,
+        started: Option<SystemTime>,
+    ) {
+        let FileMarks {
+            env_file,
+            program_changed,
+        } = new.files;
+        let since = |changed: SystemTime| started.is_some_and(|started| changed > started);
+        if let (Some(before), Some(now)) = (old.files.env_file, env_file)
+            && before.digest != now.digest
+            && old.start.env_file == new.start.env_file
+        {
+            // A run that has begun after the change has read it.
+            let is_read = started.is_some() && !since(now.changed + TICK);
+            let (effect, now) = match is_read {
+                true => (Live, "another content, which the present run has read"),
+                false => (Restart, "another content"),
+            };
+            self.told(effect, "env_file", "as it was read", now);
+        }
+        // Nobody wants everything to restart because a package was upgraded.
+        if program_changed.is_some_and(since) && old.path == new.path {
+            self.told(
+                NextStart,
+                "path",
+                "the program of the present run",
+                "changed since",
+            );
+        }
+    }
+
+    fn told(&mut self, effect: Effect, field: &str, old: &str, new: &str) {
+        self.0.push(FieldChange {
+            field: field.to_owned(),
+            old: old.to_owned(),
+            new: new.to_owned(),
+            effect,
+        });
     }
 
     fn start(&mut self, old: &StartOptions, new: &StartOptions) {
@@ -186,12 +246,7 @@ impl Changes {
                 (Some(_), None) => ("set", "none"),
                 (None, _) => ("none", "set"),
             };
-            self.0.push(FieldChange {
-                field: format!("env.{name}"),
-                old: old.to_owned(),
-                new: new.to_owned(),
-                effect: Restart,
-            });
+            self.told(Restart, &format!("env.{name}"), old, new);
         }
     }
 

@@ -22,7 +22,11 @@ impl Gladsheim {
         for service in services {
             byggvir::limits::validate(&service.limits)?;
         }
-        let mut plan = reload::plan(&self.hall.directory.definitions(), services);
+        let started = |name: &str| {
+            let known = self.skirnir.get_service(name)?;
+            known.start_time.filter(|_| known.process_id != 0)
+        };
+        let mut plan = reload::plan_for(&self.hall.directory.definitions(), services, started);
         for step in &mut plan.steps {
             if step.action == PlanAction::Restart && !self.is_wanted(&step.service_name) {
                 step.action = PlanAction::NextStart;

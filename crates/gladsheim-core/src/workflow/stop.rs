@@ -1,10 +1,19 @@
 //! Stopping one service with respect to the others, and stopping all of them.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    future::pending,
+    pin::pin,
+    time::Duration,
+};
 
-use skirnir::Cause;
+use skirnir::{Cause, ServiceState};
 use thjalfi::Signal;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -80,26 +89,71 @@ impl Gladsheim {
         order
     }
 
-    /// Stops everything, each service as soon as all that depend on it are down, or have refused; the slowest first.
+    /// How the last stop of a service went, as far as its history reaches back; `None` if its last run
+    /// did not end by one.
+    pub fn stop_report(&self, name: &str) -> Option<StopReport> {
+        let history = self.skirnir.history(name);
+        let [.., asked, stopped] = &history[..] else {
+            return None;
+        };
+        let moves = (asked.new_state, stopped.new_state);
+        let took = stopped.timestamp.duration_since(asked.timestamp);
+        let status = self.get_service_status(name).ok()?;
+        (moves == (ServiceState::Stopping, ServiceState::Stopped)).then(|| StopReport {
+            waited: Duration::ZERO,
+            // The clock may have been set back between the two.
+            took: took.unwrap_or_default(),
+            killed: was_killed(&status),
+            service_name: status.service_name,
+        })
+    }
+
+    /// Stops everything, each service as soon as all that depend on it are down, or have refused; kills what is
+    /// left at the deadline. Returns how it went, the slowest first.
     pub(crate) async fn stop_all(&self) -> Vec<StopReport> {
-        let stop = |hall: Self, name: String| async move {
-            let began = Instant::now();
-            let stopped = hall.orders.stop_and_log(&name, Cause::Shutdown).await;
-            let status = hall.get_service_status(&name);
-            stopped.then(|| StopReport {
-                took: began.elapsed(),
-                killed: status.is_ok_and(|status| status.signal == Some(Signal::Kill.as_raw())),
-                service_name: name,
-            })
+        let began = Instant::now();
+        let stop = |hall: Self, name: String| {
+            let was_active = hall.is_active(&name);
+            async move {
+                let asked = Instant::now();
+                hall.orders.stop_and_log(&name, Cause::Shutdown).await;
+                let status = hall.get_service_status(&name).ok()?;
+                // One that waited for others when the deadline came was killed already.
+                (was_active && status.process_id == 0).then(|| StopReport {
+                    waited: asked - began,
+                    took: asked.elapsed(),
+                    killed: was_killed(&status),
+                    service_name: name,
+                })
+            }
         };
         let names = self.hall.directory.names();
         let stops = self
             .orders
             .dependents_first(names, |_, name| stop(self.clone(), name));
-        let mut stops: Vec<_> = stops.await.into_iter().flatten().collect();
-        stops.sort_by_key(|stop| std::cmp::Reverse(stop.took));
+        let mut stops = pin!(stops);
+        let deadline = async {
+            match self.config.shutdown_deadline {
+                Some(deadline) => sleep(deadline).await,
+                None => pending().await,
+            }
+        };
+        let stops = tokio::select! {
+            biased;
+            stops = &mut stops => stops,
+            () = deadline => {
+                tracing::warn!("the deadline of the shutdown has come: killing what is left");
+                tokio::join!(stops, self.kill_all()).0
+            }
+        };
+        let mut stops: Vec<_> = stops.into_iter().flatten().collect();
+        stops.sort_by_key(|stop| Reverse(stop.took));
         stops
     }
+}
+
+fn was_killed(status: &ServiceStatus) -> bool {
+    status.signal == Some(Signal::Kill.as_raw())
 }
 
 impl Orders {

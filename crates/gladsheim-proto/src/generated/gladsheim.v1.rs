@@ -39,6 +39,9 @@ pub struct StopServiceRequest {
 pub struct StopServiceResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<ServiceStatus>,
+    /// Set if it had to be killed, or took longer than a second.
+    #[prost(message, optional, tag = "2")]
+    pub slow_stop: ::core::option::Option<SlowStop>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ForceKillServiceRequest {
@@ -566,9 +569,12 @@ pub struct SlowStop {
     pub service_name: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub took_ms: u64,
-    /// It was killed, at its shutdown timeout or in a hurry.
+    /// It was killed: at its shutdown timeout, at the deadline of the shutdown, or in a hurry.
     #[prost(bool, tag = "3")]
     pub killed: bool,
+    /// How long it waited for its dependents before it was asked.
+    #[prost(uint64, tag = "4")]
+    pub waited_ms: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetLogLevelRequest {

@@ -8,7 +8,7 @@ use gladsheim_proto::{
     v1::{
         BringUpRequest, ForceKillServiceRequest, ListServicesRequest, LoadServiceRequest,
         ResetServiceRequest, RestartServiceRequest, ServiceStatus, SetMaintenanceRequest,
-        SignalServiceRequest, StartServiceRequest, StopServiceRequest,
+        SignalServiceRequest, SlowStop, StartServiceRequest, StopServiceRequest,
     },
 };
 use tonic::Status;
@@ -16,7 +16,7 @@ use tonic::Status;
 use super::{CliError, Session, about};
 use crate::{
     cli::{Format, Maintenance, Names, Selection, Signal, Start, Stop, Switch},
-    output::{Output, status},
+    output::{Output, status, stop},
 };
 
 /// What became of the services of one command. All are tried; the first failure gives the exit code.
@@ -24,6 +24,7 @@ use crate::{
 struct Outcomes {
     output: Output,
     done: Vec<ServiceStatus>,
+    slow_stops: Vec<SlowStop>,
     first_failure: Option<ExitCode>,
 }
 
@@ -32,6 +33,7 @@ impl Outcomes {
         Self {
             output,
             done: Vec::new(),
+            slow_stops: Vec::new(),
             first_failure: None,
         }
     }
@@ -54,10 +56,22 @@ impl Outcomes {
         Ok(())
     }
 
+    /// Takes down whoever delayed a stop, and says so.
+    fn add_slow(&mut self, slow: Option<SlowStop>) -> Result<(), CliError> {
+        if let Some(slow) = slow {
+            if self.output.format == Format::Table {
+                self.output.line(&stop::sentence(&slow))?;
+            }
+            self.slow_stops.push(slow);
+        }
+        Ok(())
+    }
+
     /// Prints the document, and gives the exit code.
     fn finish(self) -> Result<ExitCode, CliError> {
         if self.output.format == Format::Json {
-            self.output.json(&status::documents(&self.done))?;
+            let documents = status::outcomes(&self.done, &self.slow_stops);
+            self.output.json(&documents)?;
         }
         Ok(self.first_failure.unwrap_or(ExitCode::SUCCESS))
     }
@@ -128,7 +142,7 @@ pub(super) async fn stop(session: &Session, args: Stop) -> Result<ExitCode, CliE
             timeout_ms,
             force: args.force || all,
         };
-        Ok(session.client.stop_service(request).await?.status)
+        session.client.stop_service(request).await
     };
     let mut outcomes = Outcomes::new(session.output);
     let mut pending = select(session, args.selection).await?;
@@ -143,7 +157,11 @@ pub(super) async fn stop(session: &Session, args: Stop) -> Result<ExitCode, CliE
                     refused.push(name);
                 }
                 Err(status) if all && has_reason(&status, reason::NOT_RUNNING) => {}
-                result => outcomes.add(result.map_err(about(&name)))?,
+                Ok(stopped) => {
+                    outcomes.add(Ok(stopped.status))?;
+                    outcomes.add_slow(stopped.slow_stop)?;
+                }
+                Err(status) => outcomes.add(Err(about(&name)(status)))?,
             }
         }
         if refused.is_empty() {

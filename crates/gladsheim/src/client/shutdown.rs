@@ -2,10 +2,10 @@
 
 use std::{fs, process::ExitCode, time::Duration};
 
-use gladsheim_proto::v1::{GetDaemonRequest, ShutdownRequest, SlowStop};
+use gladsheim_proto::v1::{GetDaemonRequest, ShutdownRequest};
 
 use super::{CliError, Session};
-use crate::cli::Format;
+use crate::{cli::Format, output::stop};
 
 /// How often to look whether the process is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -35,19 +35,15 @@ pub(super) async fn shutdown(session: &Session) -> Result<ExitCode, CliError> {
     while before.is_some() && start_of(daemon.process_id) == before {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    if session.output.format == Format::Table {
-        for stop in &slow_stops {
-            session.output.line(&delay(stop))?;
+    match session.output.format {
+        Format::Json => session.output.json(&stop::document(&slow_stops))?,
+        Format::Table => {
+            for slow in &slow_stops {
+                session.output.line(&stop::sentence(slow))?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Who held up the shutdown, and how it ended.
-fn delay(stop: &SlowStop) -> String {
-    let how = if stop.killed { "was killed" } else { "stopped" };
-    let took = Duration::from_millis(stop.took_ms);
-    format!("{} {how} after {took:?}", stop.service_name)
 }
 
 /// When a process started, in ticks; `None` if there is none, or only its remains.

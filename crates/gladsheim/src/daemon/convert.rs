@@ -17,7 +17,7 @@ use gladsheim_proto::{reason, v1};
 pub(super) use self::{
     description::description,
     event::event,
-    reload::{plan, slow_stops},
+    reload::{plan, slow_stop, slow_stops},
 };
 use super::error;
 

@@ -19,7 +19,7 @@ use tonic::{Code, Request, Response, Status, async_trait};
 use super::{
     convert,
     error::{internal, invalid, status},
-    reload::Reloader,
+    reload::{Asked, Reloader},
     telemetry,
 };
 
@@ -76,7 +76,9 @@ impl GladsheimService for Service {
             hall.stop_service(&request.service_name, options).await
         };
         let stopped = self.to_its_end(stop).await?.map_err(status)?;
+        let report = self.hall.stop_report(&stopped.service_name);
         answer(StopServiceResponse {
+            slow_stop: report.and_then(convert::slow_stop),
             status: Some(convert::status(stopped)),
         })
     }
@@ -344,7 +346,7 @@ impl GladsheimService for Service {
             self.reloader.plan().await
         } else {
             let reloader = self.reloader.clone();
-            let reload = async move { reloader.reload().await };
+            let reload = async move { reloader.reload(Asked::ByClient).await };
             self.to_its_end(reload).await?
         };
         answer(plan?)

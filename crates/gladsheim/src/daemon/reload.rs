@@ -41,8 +41,18 @@ pub(super) struct Reloader {
     last_plan: Arc<Turn>,
 }
 
-/// When the last reading began, and what came of it. Whose turn it is holds the lock until it is carried out.
-type Turn = Mutex<Option<(Instant, Outcome)>>;
+/// Who has asked for a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Somebody who could have looked at the plan.
+    ByClient,
+    /// A signal, or the file itself by its change.
+    Unattended,
+}
+
+/// When the last reading began, for whom, and what came of it. Whose turn it is holds the lock until it is
+/// carried out.
+type Turn = Mutex<Option<(Instant, Asked, Outcome)>>;
 
 /// What `[access]` decides.
 #[derive(Debug)]
@@ -85,7 +95,7 @@ impl Reloader {
         loop {
             asked.notified().await;
             // What was done the bus tells.
-            if let Err(status) = self.reload().await {
+            if let Err(status) = self.reload(Asked::Unattended).await {
                 tracing::error!(
                     "not reloaded, everything is as it was: {}",
                     status.message()
@@ -96,7 +106,7 @@ impl Reloader {
 
     /// What a reload would do now.
     pub(super) async fn plan(&self) -> Outcome {
-        take_turn(&self.last_plan, async {
+        take_turn(&self.last_plan, Asked::ByClient, async {
             let Reading {
                 hall, daemon_keys, ..
             } = self.read().await?;
@@ -109,16 +119,19 @@ impl Reloader {
     /// Reloads; returns when it is carried out.
     ///
     /// Cancellation: what has begun is carried out, and `[access]` may stay as it was.
-    pub(super) async fn reload(&self) -> Outcome {
-        take_turn(&self.last, self.carry_out()).await
+    pub(super) async fn reload(&self, asked: Asked) -> Outcome {
+        take_turn(&self.last, asked, self.carry_out(asked)).await
     }
 
-    async fn carry_out(&self) -> Outcome {
+    async fn carry_out(&self, asked: Asked) -> Outcome {
         let Reading {
             hall,
             grants,
             daemon_keys,
         } = self.read().await?;
+        if asked == Asked::Unattended && hall.config.services.is_empty() {
+            self.refuse_if_something_runs()?;
+        }
         let plan = self.gladsheim.reload(hall.config.services).await;
         let plan = plan.map_err(status)?;
         self.door.open_to(grants);
@@ -129,6 +142,19 @@ impl Reloader {
             );
         }
         Ok(convert::plan(plan, daemon_keys))
+    }
+
+    /// A file without services may be one that is being written: nobody has looked at the plan.
+    fn refuse_if_something_runs(&self) -> Result<(), Status> {
+        let services = self.gladsheim.list_services();
+        let running = services.iter().filter(|status| status.process_id != 0);
+        match running.count() {
+            0 => Ok(()),
+            running => Err(Status::failed_precondition(format!(
+                "{} names no service, and {running} run: `gladsheim reload` stops them, where that is meant",
+                self.file.display()
+            ))),
+        }
     }
 
     async fn read(&self) -> Result<Reading, Status> {
@@ -167,19 +193,20 @@ struct Reading {
     daemon_keys: Vec<String>,
 }
 
-/// Carries out `work` when nobody else does; whoever has waited since before it began shares what came of it.
-async fn take_turn(turn: &Turn, work: impl Future<Output = Outcome>) -> Outcome {
+/// Carries out `work` when nobody else does; whoever has waited since before it began shares what came of it;
+/// what another kind of caller was told is not shared.
+async fn take_turn(turn: &Turn, asked: Asked, work: impl Future<Output = Outcome>) -> Outcome {
     let arrived = Instant::now();
     let mut last = turn.lock().await;
-    if let Some((begun, outcome)) = &*last {
-        if *begun > arrived {
+    if let Some((begun, by, outcome)) = &*last {
+        if *begun > arrived && *by == asked {
             return outcome.clone();
         }
         sleep_until(*begun + PAUSE).await;
     }
     let begun = Instant::now();
     let outcome = work.await;
-    *last = Some((begun, outcome.clone()));
+    *last = Some((begun, asked, outcome.clone()));
     outcome
 }
 
@@ -195,7 +222,7 @@ mod tests {
     async fn a_flood_shares_a_few_turns() {
         let (turn, worked) = (Turn::default(), AtomicU32::new(0));
         let ask = async || {
-            take_turn(&turn, async {
+            take_turn(&turn, Asked::ByClient, async {
                 worked.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(PAUSE / 10).await;
                 Ok(ReloadResponse::default())

@@ -11,8 +11,10 @@ use std::{
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::{net::unix::pipe::Receiver, sync::Notify, time::sleep};
 
-/// Editors and deployments write in several steps: so long after the first one, it is read.
+/// Editors and deployments write in several steps: so long after the last one, it is read.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+/// How often that is waited for at most.
+const LONGEST: u32 = 25;
 
 /// Notifies `changed` whenever `file` was written or replaced. Runs until dropped, or until it cannot be watched.
 pub(super) async fn run(file: PathBuf, changed: Arc<Notify>) {
@@ -36,12 +38,25 @@ async fn watch(file: &Path, changed: &Notify) -> io::Result<()> {
         events.readable().await?;
         drain(&events)?;
         if Stamp::of(file) != last {
-            sleep(DEBOUNCE).await;
+            last = settled(file).await;
             drain(&events)?;
-            last = Stamp::of(file);
             changed.notify_one();
         }
     }
+}
+
+/// Waits until nobody has written for a while; a file that goes on changing is read now and then all the same.
+async fn settled(file: &Path) -> Option<Stamp> {
+    let mut stamp = Stamp::of(file);
+    for _ in 0..LONGEST {
+        sleep(DEBOUNCE).await;
+        let now = Stamp::of(file);
+        if now == stamp {
+            break;
+        }
+        stamp = now;
+    }
+    stamp
 }
 
 /// Reads whatever there is.

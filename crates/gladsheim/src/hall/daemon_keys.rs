@@ -26,6 +26,7 @@ impl Hall {
                     services: _,
                     // The same as the hall's own.
                     state_dir: _,
+                    shutdown_deadline,
                 },
             metrics,
             on_file_change,
@@ -66,8 +67,9 @@ impl Hall {
             backend,
             pressure,
         } = resources;
-        let keys: [(&str, &dyn std::fmt::Debug); 12] = [
+        let keys: [(&str, &dyn std::fmt::Debug); 13] = [
             ("state_dir", state_dir),
+            ("shutdown_deadline", shutdown_deadline),
             ("metrics", metrics),
             ("on_file_change", on_file_change),
             ("load_guard", load_guard),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use gladsheim_core::{
-    GroupStrategy, RestartGroup, ServiceDefinition,
+    FileMarks, GroupStrategy, RestartGroup, ServiceDefinition,
     byggvir::Platform,
     roskva::{HealthMonitorConfig, MonitorOptions},
     thjalfi::{LogRotation, Readiness, ServiceLoaderConfig, Signal, SocketAddress, StartOptions},
@@ -81,6 +81,8 @@ pub(super) fn read(entry: Entry<'_>, common: &Common<'_>) -> Option<Service> {
 
     let definition = ServiceDefinition {
         name: service.to_owned(),
+        // Whoever reads a file looks at them: see `Hall::load`.
+        files: FileMarks::default(),
         path,
         ready_by_health,
         autostart: table.field("autostart").boolean().or(true),

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use gladsheim_proto::v1::ServiceStatus;
+use gladsheim_proto::v1::{ServiceStatus, SlowStop};
 use serde::Serialize;
 
-use super::{Align, Cell, Output, Style, Table, bytes, explain, rfc3339, span};
+use super::{
+    Align, Cell, Output, Style, Table, bytes, explain, rfc3339, span, stop::SlowStopDocument,
+};
 
 /// The JSON of one service. What is not known is null, never left out.
 #[derive(Debug, Serialize)]
@@ -35,6 +37,9 @@ pub(crate) struct StatusDocument<'a> {
     attempts_window_ms: u64,
     metadata: BTreeMap<&'a str, &'a str>,
     endpoints: &'a [String],
+    /// Only in the answer to a stop that was slow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow_stop: Option<SlowStopDocument<'a>>,
 }
 
 impl<'a> From<&'a ServiceStatus> for StatusDocument<'a> {
@@ -70,6 +75,7 @@ impl<'a> From<&'a ServiceStatus> for StatusDocument<'a> {
             attempts_window_ms: status.attempts_window_ms,
             metadata: metadata.collect(),
             endpoints: &status.endpoints,
+            slow_stop: None,
         }
     }
 }
@@ -77,6 +83,23 @@ impl<'a> From<&'a ServiceStatus> for StatusDocument<'a> {
 /// The JSON of several services: always an array.
 pub(crate) fn documents(services: &[ServiceStatus]) -> Vec<StatusDocument<'_>> {
     services.iter().map(StatusDocument::from).collect()
+}
+
+/// The JSON of services that a command has changed, with those that were slow to stop.
+pub(crate) fn outcomes<'a>(
+    services: &'a [ServiceStatus],
+    slow_stops: &'a [SlowStop],
+) -> Vec<StatusDocument<'a>> {
+    let of = |status: &'a ServiceStatus| {
+        let slow = slow_stops
+            .iter()
+            .find(|stop| stop.service_name == status.service_name);
+        StatusDocument {
+            slow_stop: slow.map(SlowStopDocument::from),
+            ..StatusDocument::from(status)
+        }
+    };
+    services.iter().map(of).collect()
 }
 
 /// A row a service.

@@ -224,6 +224,7 @@ impl GladsheimService for Service {
         }
         Ok(Response::new(StopServiceResponse {
             status: self.change(&service_name, "stopped", 0),
+            slow_stop: None,
         }))
     }
 

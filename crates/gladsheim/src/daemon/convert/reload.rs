@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gladsheim_core::{Gladsheim, Plan, PlanStep};
+use gladsheim_core::{Gladsheim, Plan, PlanStep, StopReport};
 use gladsheim_proto::{reason, v1};
 
 use super::error;
@@ -31,12 +31,19 @@ fn step(step: PlanStep) -> v1::ReloadStep {
 
 /// The stops of the shutdown that somebody may want to know of.
 pub(in crate::daemon) fn slow_stops(hall: &Gladsheim) -> Vec<v1::SlowStop> {
-    let mut stops = hall.stop_reports();
-    stops.retain(|stop| stop.killed || stop.took > SLOW);
-    let message = |stop: gladsheim_core::StopReport| v1::SlowStop {
+    hall.stop_reports()
+        .into_iter()
+        .filter_map(slow_stop)
+        .collect()
+}
+
+/// `None` if it was soon done, in good order.
+pub(in crate::daemon) fn slow_stop(stop: StopReport) -> Option<v1::SlowStop> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    (stop.killed || stop.took > SLOW).then(|| v1::SlowStop {
         service_name: stop.service_name,
-        took_ms: u64::try_from(stop.took.as_millis()).unwrap_or(u64::MAX),
+        took_ms: millis(stop.took),
         killed: stop.killed,
-    };
-    stops.into_iter().map(message).collect()
+        waited_ms: millis(stop.waited),
+    })
 }

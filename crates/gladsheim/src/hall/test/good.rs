@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gladsheim_core::{
-    Dependency, DependencyCondition, GroupStrategy, RestartGroup, ServiceDefinition,
+    Dependency, DependencyCondition, FileMarks, GroupStrategy, RestartGroup, ServiceDefinition,
     byggvir::{
         Backend, LimitAction, LimitPolicy, OomPolicy, ResourceLimits, ResourceManagerConfig,
         pressure::PressureLimits,
@@ -75,6 +75,7 @@ fn every_key_of_the_contract_is_understood() {
         ("freki", &"/srv/bin/freki".into())
     );
     let expected = ServiceDefinition {
+        files: FileMarks::default(),
         name: "thor".to_owned(),
         path: "/srv/bin/thor".into(),
         start: StartOptions {
