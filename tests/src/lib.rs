@@ -14,6 +14,7 @@ pub use crate::{
     daemon::{TestDaemon, bin, service},
     port::free_port,
     process::Process,
+    terminal::{Terminal, in_shell},
     wait::{skip, wait_until},
 };
 
@@ -23,4 +24,5 @@ mod daemon;
 pub mod helper;
 mod port;
 mod process;
+mod terminal;
 mod wait;

@@ -57,6 +57,12 @@ impl Output {
         }
     }
 
+    /// Rows of the terminal as it is now; `None` if it does not tell.
+    pub(crate) fn rows() -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(size.ws_row.into()).filter(|rows| *rows > 0)
+    }
+
     /// For a pipe.
     #[cfg(test)]
     pub(crate) fn plain() -> Self {

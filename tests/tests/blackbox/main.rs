@@ -28,5 +28,8 @@ mod shutdown;
 mod socket;
 mod socket_activation;
 mod start_stop;
+mod status;
 mod third_party;
+mod top;
+mod up;
 mod watchdog;

@@ -39,7 +39,10 @@ pub(crate) fn explain(status: &ServiceStatus, now_unix_ms: i64) -> String {
     let next = status.next_attempt_at_unix_ms.map(|at| {
         let wait = u64::try_from(at.saturating_sub(now_unix_ms)).unwrap_or(0);
         // Counts down to 1, and is never "in 0 s".
-        format!("restarting in {} s", wait.div_ceil(1000).max(1))
+        match wait.div_ceil(1000).max(1) {
+            seconds @ 0..60 => format!("restarting in {seconds} s"),
+            seconds => format!("restarting in {}", span(Duration::from_secs(seconds))),
+        }
     });
     let past = match (
         status.reason.as_deref().filter(|reason| !reason.is_empty()),
@@ -140,6 +143,12 @@ mod tests {
         };
         assert_eq!(explain(&status, 10_000), "restarting in 3 s, exit code 1");
         assert_eq!(explain(&status, 99_000), "restarting in 1 s, exit code 1");
+        status.next_attempt_at_unix_ms = Some(3_610_000);
+        assert_eq!(
+            explain(&status, 10_000),
+            "restarting in 1 h 0 m, exit code 1"
+        );
+        status.next_attempt_at_unix_ms = Some(12_500);
         status.reason = Some("killed by the load".into());
         assert_eq!(
             explain(&status, 10_000),

@@ -86,7 +86,7 @@ fn title<'a>(model: &Model, look: Look, room: usize) -> Line<'a> {
         Link::Connecting => line.push(look.paint(output::Style::Busy, "  asking the daemon…")),
         Link::Lost(reason, since) => {
             let since = age(*since, model.now_unix_ms);
-            let text = format!("  no daemon for {since}: {reason}; trying again");
+            let text = format!("  no daemon for {since}, trying again: {reason}");
             line.push(look.paint(output::Style::Bad, text));
         }
         Link::Up => {

@@ -23,11 +23,19 @@ pub(super) struct Board {
     rows: Vec<Row>,
 }
 
+/// What a service waits for before it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Need {
+    pub(super) name: String,
+    /// What has to be true of it, in the hall file's words.
+    pub(super) condition: &'static str,
+}
+
 /// One service.
 #[derive(Debug)]
 struct Row {
     name: String,
-    needs: Vec<String>,
+    needs: Vec<Need>,
     phase: Phase,
     since: Instant,
     /// The last word about its health.
@@ -97,7 +105,7 @@ pub(super) struct UnderWay<'a> {
 
 impl Board {
     /// Services with what each depends on, all of them waiting.
-    pub(super) fn new(services: Vec<(String, Vec<String>)>, now: Instant) -> Self {
+    pub(super) fn new(services: Vec<(String, Vec<Need>)>, now: Instant) -> Self {
         let row = |(name, needs)| Row {
             name,
             needs,
@@ -236,10 +244,14 @@ impl Board {
     fn doing(&self, row: &Row) -> String {
         let text = match row.phase {
             Phase::Waiting => {
-                let missing = row.needs.iter().filter(|name| self.is_under_way(name));
-                return match &*missing.map(String::as_str).collect::<Vec<_>>() {
+                let missing = row
+                    .needs
+                    .iter()
+                    .filter(|need| self.is_under_way(&need.name));
+                let missing = missing.map(|need| format!("{} ({})", need.name, need.condition));
+                return match &*missing.collect::<Vec<_>>() {
                     [] => "waiting".to_owned(),
-                    names => format!("waiting for {}", names.join(", ")),
+                    needs => format!("waits for {}", needs.join(", ")),
                 };
             }
             Phase::Starting => "starting",
@@ -307,7 +319,13 @@ mod tests {
         Board::new(
             vec![
                 ("freki".into(), vec![]),
-                ("thor".into(), vec!["freki".into()]),
+                (
+                    "thor".into(),
+                    vec![Need {
+                        name: "freki".into(),
+                        condition: "healthy",
+                    }],
+                ),
             ],
             now,
         )
@@ -350,7 +368,10 @@ mod tests {
         let now = Instant::now();
         let mut board = board(now);
         assert_eq!(board.event(&event("service.starting", "freki"), now), None);
-        assert_eq!(doing(&board), ["freki starting", "thor waiting for freki"]);
+        assert_eq!(
+            doing(&board),
+            ["freki starting", "thor waits for freki (healthy)"]
+        );
         board.event(&event("service.started", "freki"), now);
         assert_eq!(doing(&board)[0], "freki started, not ready yet");
 

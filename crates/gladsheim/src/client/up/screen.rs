@@ -4,8 +4,8 @@ use std::io;
 
 use crate::output::Output;
 
-/// More rows than this are only counted: the block must fit on the smallest terminal.
-const MOST_ROWS: usize = 12;
+/// Rows of a terminal that does not say how many it has.
+const USUAL_ROWS: usize = 24;
 
 /// The bottom of the terminal.
 #[derive(Debug)]
@@ -38,16 +38,25 @@ impl Screen {
         if !block.is_empty() {
             // Without automatic wrapping a long row takes one line however narrow the terminal is.
             text += "\x1b[?7l";
-            let more = block.len().saturating_sub(MOST_ROWS);
-            for row in block.iter().take(MOST_ROWS) {
+            let most = room(block.len());
+            let more = block.len() - most;
+            for row in block.iter().take(most) {
                 text += &format!("{row}\n");
             }
             if more > 0 {
                 text += &format!("  … and {more} more\n");
             }
             text += "\x1b[?7h";
-            self.drawn = block.len().min(MOST_ROWS) + usize::from(more > 0);
+            self.drawn = most + usize::from(more > 0);
         }
         self.output.raw(&text)
     }
+}
+
+/// How many of so many rows are shown, the others being only counted: what has scrolled off the screen cannot be
+/// drawn anew.
+fn room(rows: usize) -> usize {
+    // One for the cursor below, one for the count.
+    let room = Output::rows().unwrap_or(USUAL_ROWS).saturating_sub(2);
+    rows.min(room.max(1))
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt as _};
-use gladsheim_core::ServiceDefinition;
+use gladsheim_core::{Dependency, ServiceDefinition};
 use gladsheim_proto::{
     Client,
     v1::{BringUpProgress, BringUpRequest, Event, LogLine, StreamLogsRequest, WatchEventsRequest},
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{
-    board::{Board, Settled},
+    board::{Board, Need, Settled},
     screen::Screen,
 };
 use crate::{
@@ -327,13 +327,13 @@ impl Window {
 }
 
 /// Services that will be brought up, with what each depends on, in the order of the hall file.
-fn concerned(hall: &Hall, names: &[String]) -> Vec<(String, Vec<String>)> {
-    let needs = |service: &ServiceDefinition| -> Vec<String> {
-        service
-            .depends_on
-            .iter()
-            .map(|dependency| dependency.service_name.clone())
-            .collect()
+fn concerned(hall: &Hall, names: &[String]) -> Vec<(String, Vec<Need>)> {
+    let needs = |service: &ServiceDefinition| -> Vec<Need> {
+        let need = |dependency: &Dependency| Need {
+            name: dependency.service_name.clone(),
+            condition: dependency.condition.as_str(),
+        };
+        service.depends_on.iter().map(need).collect()
     };
     let services = &hall.config.services;
     let wanted = |service: &&ServiceDefinition| match names {
@@ -345,7 +345,9 @@ fn concerned(hall: &Hall, names: &[String]) -> Vec<(String, Vec<String>)> {
     while let Some(service) = pending.pop() {
         if concerned.insert(&*service.name) {
             let needs = needs(service);
-            pending.extend(services.iter().filter(|other| needs.contains(&other.name)));
+            let is_needed =
+                |other: &&ServiceDefinition| needs.iter().any(|need| need.name == other.name);
+            pending.extend(services.iter().filter(is_needed));
         }
     }
     let concerned = services

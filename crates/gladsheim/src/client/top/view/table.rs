@@ -42,7 +42,7 @@ fn columns(model: &Model, room: usize) -> Vec<Column> {
     let name = names
         .max()
         .unwrap_or(0)
-        .clamp(7, if room < WIDE { 14 } else { 24 });
+        .clamp(8, if room < WIDE { 14 } else { 24 });
     let bars = match room {
         room if room >= WIDE => MOST_BARS,
         room if room >= NARROW => FEW_BARS,
