@@ -242,4 +242,78 @@ mod tests {
         let document = serde_json::to_value(StatusDocument::from(&status)).expect("serialises");
         assert_eq!(document["next_attempt_at"], "1970-01-01T00:00:00.005Z");
     }
+
+    /// A hall in which everything happens at once.
+    fn hall() -> Vec<ServiceStatus> {
+        let service = |name: &str, state: &str, health: &str| ServiceStatus {
+            service_name: name.into(),
+            state: state.into(),
+            health: health.into(),
+            ..ServiceStatus::default()
+        };
+        vec![
+            ServiceStatus {
+                process_id: 4242,
+                start_time_unix: 1000,
+                memory_bytes: Some(12_897_484),
+                cpu_percent: Some(1.5),
+                ..service("thor", "running", "healthy")
+            },
+            ServiceStatus {
+                restart_count: 2,
+                cause: Some("exit".into()),
+                exit_code: Some(1),
+                attempts: 2,
+                max_attempts: 3,
+                attempts_window_ms: 600_000,
+                next_attempt_at_unix_ms: Some(1_185_500),
+                ..service("loki", "restarting", "unknown")
+            },
+            ServiceStatus {
+                reason: Some("exec: 雷神:\x1b[31m no such file".into()),
+                ..service("fenrir", "failed", "unknown")
+            },
+        ]
+    }
+
+    #[test]
+    fn a_pipe_gets_whole_rows_with_the_reason_in_words() {
+        assert_eq!(
+            table(&hall(), 1_183_000, Output::plain()),
+            "\
+SERVICE  STATE       HEALTH    PID       UP    MEMORY    CPU  RESTARTS  WHY
+thor     running     healthy  4242  3 m 3 s  12.3 MiB  1.5 %         0
+loki     restarting  unknown     -        -         -      -         2  restarting in 3 s, 2 of 3 attempts in 10 min, exit code 1
+fenrir   failed      unknown     -        -         -      -         0  exec: 雷神:\u{fffd}[31m no such file"
+        );
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_the_reason_below_and_fewer_columns() {
+        let narrow = |columns| Output {
+            width: Some(columns),
+            ..Output::plain()
+        };
+        assert_eq!(
+            table(&hall(), 1_183_000, narrow(80)),
+            "\
+SERVICE  STATE       HEALTH    PID       UP    MEMORY    CPU  RESTARTS
+thor     running     healthy  4242  3 m 3 s  12.3 MiB  1.5 %         0
+loki     restarting  unknown     -        -         -      -         2
+  restarting in 3 s, 2 of 3 attempts in 10 min, exit code 1
+fenrir   failed      unknown     -        -         -      -         0
+  exec: 雷神:\u{fffd}[31m no such file"
+        );
+        assert_eq!(
+            table(&hall(), 1_183_000, narrow(40)),
+            "\
+SERVICE  STATE       HEALTH     MEMORY
+thor     running     healthy  12.3 MiB
+loki     restarting  unknown         -
+  restarting in 3 s, 2 of 3 attempts in
+  10 min, exit code 1
+fenrir   failed      unknown         -
+  exec: 雷神:\u{fffd}[31m no such file"
+        );
+    }
 }

@@ -352,6 +352,8 @@ impl Model {
         let Some(binding) = binding else {
             return Vec::new();
         };
+        // Whoever presses a key has read it.
+        self.notice = None;
         match binding {
             Binding::Quit => return vec![Effect::Quit],
             Binding::Suspend => return vec![Effect::Suspend],
@@ -393,7 +395,7 @@ impl Model {
             Binding::Zoom => self.zoomed = !self.zoomed,
             Binding::Help => self.mode = Mode::Help,
             Binding::Back if self.mode == Mode::Browse => {
-                (self.zoomed, self.pane, self.notice) = (false, Pane::Detail, None);
+                (self.zoomed, self.pane) = (false, Pane::Detail);
                 self.filter.clear();
             }
             Binding::Back => self.mode = Mode::Browse,
@@ -416,7 +418,6 @@ impl Model {
             self.complain("there is no daemon to ask".to_owned());
             return Vec::new();
         }
-        self.notice = None;
         self.under_way
             .insert(command.service_name.clone(), command.action);
         vec![Effect::Ask(command)]
