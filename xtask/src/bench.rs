@@ -50,6 +50,11 @@ const BENCHES: &[Bench] = &[
         run: crates::resources,
     },
     Bench {
+        name: "resources-vm",
+        about: "the same in a virtual machine, where cgroups have controllers; times are those of an emulated CPU",
+        run: crate::vm_test::bench,
+    },
+    Bench {
         name: "health",
         about: "what checks of 1,000 services cost the daemon, and how soon it sees a death",
         run: figures::health,

@@ -10,7 +10,7 @@ mod archive;
 mod image;
 mod machine;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -49,27 +49,65 @@ impl Args {
 /// Builds, boots, and fails if a test has failed or the machine did not come to its end. Where there
 /// is no virtual machine to be had, says why, and is content.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(report) = boot("vm-test", || build(args))? {
+        println!("\n{}", summary(&report)?);
+    }
+    Ok(())
+}
+
+/// Lets byggvir's bench measure in the machine, where cgroups have controllers.
+pub(crate) fn bench() -> anyhow::Result<()> {
+    let built = || {
+        let mut build = cargo(["bench", "--no-run", "--message-format=json"]);
+        let messages = command::read(build.args(["--package=byggvir", "--bench=sampling"]))?;
+        let executable = messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
+            .next_back()
+            .context("cargo built no bench")?;
+        Ok(Binaries {
+            runs: vec![(executable, "--bench".to_owned())],
+            ..Binaries::default()
+        })
+    };
+    match boot("bench", built)?.as_deref().map(verdict) {
+        None | Some(Some("0")) => Ok(()),
+        Some(verdict) => bail!("it ended with {verdict:?}"),
+    }
+}
+
+/// Runs what `build` gives, and returns what the machine said; nothing, said so, where there is none.
+fn boot(
+    what: &str,
+    build: impl FnOnce() -> anyhow::Result<Binaries>,
+) -> anyhow::Result<Option<String>> {
     let workspace = Workspace::load()?;
     let folder = workspace.target_directory.join("vm");
     let machine = match Machine::find(&folder) {
         Ok(machine) => machine,
         Err(reason) => {
-            println!("SKIPPED: vm-test: {reason:#}");
-            return Ok(());
+            println!("SKIPPED: {what}: {reason:#}");
+            return Ok(None);
         }
     };
-    let binaries = build(args)?;
-    let image = image::write(&folder, &machine.busybox, &binaries)?;
+    let image = image::write(&folder, &machine.busybox, &build()?)?;
+    let begin = Instant::now();
     let report = machine.boot(&image)?;
-    println!("\n{}", summary(&report)?);
-    Ok(())
+    eprintln!("the machine ran for {:.0} s", begin.elapsed().as_secs_f32());
+    Ok(Some(report))
+}
+
+/// The exit code of a machine that came to its end.
+fn verdict(report: &str) -> Option<&str> {
+    let mut lines = report.lines();
+    lines.find_map(|line| line.trim().strip_prefix(VERDICT))
 }
 
 /// The programs that cargo has built.
 #[derive(Debug, Default)]
 struct Binaries {
-    /// Test binaries to run, with their filters, in the order of [`SUITES`].
-    tests: Vec<(PathBuf, &'static [&'static str])>,
+    /// What is run, with its arguments, in this order.
+    runs: Vec<(PathBuf, String)>,
     /// What they start.
     programs: BTreeSet<PathBuf>,
 }
@@ -136,7 +174,8 @@ impl Binaries {
                 .iter()
                 .find(is_it)
                 .with_context(|| format!("cargo built no test {name} of {package}"))?;
-            binaries.tests.push((executable.clone(), filters));
+            let arguments = format!("--test-threads=2 {}", filters.join(" "));
+            binaries.runs.push((executable.clone(), arguments));
         }
         Ok(binaries)
     }
@@ -154,9 +193,7 @@ fn summary(report: &str) -> anyhow::Result<String> {
         }
     }
     let [(_, passed), (_, failed)] = sums;
-    let verdict = report
-        .lines()
-        .find_map(|line| line.trim().strip_prefix(VERDICT));
+    let verdict = verdict(report);
     let text = format!("in the virtual machine: {passed} passed, {failed} failed");
     match verdict {
         Some("0") if failed == 0 && passed > 0 => Ok(text),
@@ -221,11 +258,7 @@ mod tests {
             r#"{"reason":"build-finished","success":true}"#.to_owned(),
         ];
         let binaries = Binaries::among(&messages.join("\n")).expect("all are there");
-        let tests: Vec<_> = binaries
-            .tests
-            .iter()
-            .map(|(path, _)| path.clone())
-            .collect();
+        let tests: Vec<_> = binaries.runs.iter().map(|(path, _)| path.clone()).collect();
         assert_eq!(
             tests,
             ["/t/vm-1", "/t/real-2", "/t/processes-3"].map(PathBuf::from)

@@ -12,7 +12,7 @@ use anyhow::Context;
 use super::{Binaries, VERDICT, archive::Archive};
 use crate::command;
 
-/// The first process. `%TESTS%` and `%VERDICT%` are filled in.
+/// The first process. `%RUNS%` and `%VERDICT%` are filled in.
 const INIT: &str = r#"#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -23,8 +23,9 @@ chmod 1777 /tmp
 ip link set lo up
 export PATH=/bin HOME=/tmp RUST_BACKTRACE=0
 export GLADSHEIM_VM=1 GLADSHEIM_SKIP_REPORT=/tmp/skipped
+ulimit -n 65536
 code=0
-%TESTS%
+%RUNS%
 echo "%VERDICT%$code"
 poweroff -f
 "#;
@@ -35,8 +36,8 @@ const GROUPS: &str = "root:x:0:\nthor:x:1000:\nnogroup:x:65534:\n";
 
 /// Writes the initramfs.
 pub(super) fn write(folder: &Path, busybox: &Path, binaries: &Binaries) -> anyhow::Result<PathBuf> {
-    let tests = binaries.tests.iter().map(|(path, _)| path);
-    let programs: BTreeSet<_> = tests.chain(&binaries.programs).collect();
+    let runs = binaries.runs.iter().map(|(path, _)| path);
+    let programs: BTreeSet<_> = runs.chain(&binaries.programs).collect();
     let mut archive = Archive::default();
     for empty in ["/proc", "/sys", "/dev", "/tmp", "/run"] {
         archive.folder(empty)?;
@@ -66,13 +67,12 @@ pub(super) fn write(folder: &Path, busybox: &Path, binaries: &Binaries) -> anyho
 }
 
 fn init(binaries: &Binaries) -> String {
-    let run = |(path, filters): &(PathBuf, &[&str])| {
+    let run = |(path, arguments): &(PathBuf, String)| {
         let path = path.display();
-        let filters = filters.join(" ");
-        format!("echo '     Running {path}'\n{path} --test-threads=2 {filters} || code=1")
+        format!("echo '     Running {path}'\n{path} {arguments} || code=1")
     };
-    let tests: Vec<_> = binaries.tests.iter().map(run).collect();
-    INIT.replace("%TESTS%", &tests.join("\n"))
+    let runs: Vec<_> = binaries.runs.iter().map(run).collect();
+    INIT.replace("%RUNS%", &runs.join("\n"))
         .replace("%VERDICT%", VERDICT)
 }
 

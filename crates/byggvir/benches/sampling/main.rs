@@ -17,11 +17,16 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
-use byggvir::{ProcessTree, ProcfsProbe, SysinfoProbe, SystemProbe, TrackedTree};
-use nix::time::{ClockId, clock_gettime};
+use byggvir::{CgroupProbe, ProcessTree, ProcfsProbe, SysinfoProbe, SystemProbe, TrackedTree};
+use nix::{
+    sys::signal::{Signal, kill},
+    time::{ClockId, clock_gettime},
+    unistd::Pid as ProcessId,
+};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 const COUNTS: [usize; 3] = [10, 100, 1000];
@@ -35,19 +40,26 @@ fn main() -> io::Result<()> {
     let in_full = env::args().any(|argument| argument == "--bench");
     let counts = if in_full { &COUNTS[..] } else { &[10] };
     println!(
-        "services  backend                  CPU time of a round  of one core, a round a second"
+        "services  backend                      CPU time of a round  of one core, a round a second"
     );
     for &count in counts {
         let services = Services::start(count)?;
         let plain = services.trees(None);
         report(count, "procfs", &mut ProcfsProbe::new(), &plain);
-        report_after_forks(count, &mut ProcfsProbe::new(), &plain)?;
-        match Cgroups::make(&services) {
+        report_after_forks(count, &mut ProcfsProbe::new(), &plain);
+        services.report_at_work("procfs", &mut ProcfsProbe::new(), &plain);
+        let pids: Vec<_> = services.children.iter().map(Child::id).collect();
+        match Cgroups::make(&pids) {
             Ok(cgroups) => {
                 let trees = services.trees(Some(&cgroups.folders));
                 report(count, "procfs, own cgroup", &mut ProcfsProbe::new(), &trees);
+                services.report_at_work("own cgroup", &mut ProcfsProbe::new(), &trees);
+                if CgroupProbe::covers(&trees[0].tree) {
+                    report(count, "cgroup", &mut CgroupProbe::new(), &trees);
+                    services.report_at_work("cgroup", &mut CgroupProbe::new(), &trees);
+                }
             }
-            Err(error) => println!("{count:8}  procfs, own cgroup       skipped: {error}"),
+            Err(error) => println!("{count:8}  procfs, own cgroup           skipped: {error}"),
         }
         report(count, "sysinfo backend", &mut SysinfoProbe::new(), &plain);
         report_sysinfo(count, &services)?;
@@ -67,11 +79,7 @@ fn report(count: usize, backend: &str, probe: &mut dyn SystemProbe, trees: &[Tra
     );
 }
 
-fn report_after_forks(
-    count: usize,
-    probe: &mut dyn SystemProbe,
-    trees: &[TrackedTree],
-) -> io::Result<()> {
+fn report_after_forks(count: usize, probe: &mut dyn SystemProbe, trees: &[TrackedTree]) {
     let fork = || {
         // A round after a fork walks; whether this one worked shows in the figure.
         let _ = Command::new("true").status();
@@ -81,7 +89,6 @@ fn report_after_forks(
         "procfs, after a fork",
         median(fork, || assert_all(probe.sample(trees))),
     );
-    Ok(())
 }
 
 /// What a user of the crate would do: refresh these processes, CPU and memory.
@@ -113,7 +120,7 @@ fn assert_all(samples: Vec<io::Result<byggvir::TreeSample>>) {
 fn print(count: usize, backend: &str, time: Duration) {
     let seconds = time.as_secs_f64();
     println!(
-        "{count:8}  {backend:23}  {:16.3} ms  {:26.3} %",
+        "{count:8}  {backend:27}  {:16.3} ms  {:26.3} %",
         seconds * 1e3,
         seconds * 1e2
     );
@@ -157,6 +164,28 @@ impl Services {
         Ok(services)
     }
 
+    /// A round in which no service can be left out: each has worked since the last one.
+    fn report_at_work(&self, backend: &str, probe: &mut dyn SystemProbe, trees: &[TrackedTree]) {
+        let all = |signal| {
+            for child in &self.children {
+                // One that has ended fails the round.
+                let _ = kill(ProcessId::from_raw(child.id() as i32), signal);
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        // It takes some work to stop and to go on.
+        let work = || {
+            all(Signal::SIGSTOP);
+            all(Signal::SIGCONT);
+        };
+        let time = median(work, || assert_all(probe.sample(trees)));
+        print(
+            self.children.len(),
+            &format!("{backend}, all have worked"),
+            time,
+        );
+    }
+
     fn trees(&self, cgroups: Option<&[PathBuf]>) -> Vec<TrackedTree> {
         let tree = |(index, child): (usize, &Child)| TrackedTree {
             run: index as u64,
@@ -189,22 +218,34 @@ struct Cgroups {
 }
 
 impl Cgroups {
-    fn make(services: &Services) -> io::Result<Self> {
+    fn make(pids: &[u32]) -> io::Result<Self> {
         let mount = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
             .into_iter()
             .find(|mount| Path::new(mount).join("cgroup.controllers").exists())
             .ok_or_else(|| io::Error::other("no cgroup2 mount"))?;
+        let own_machine = env::var_os("GLADSHEIM_VM").is_some();
+        // A machine of its own may be changed at the root; elsewhere there are groups without controllers.
+        let hand_down = |folder: &Path| {
+            let file = folder.join("cgroup.subtree_control");
+            if own_machine {
+                fs::write(file, "+cpu +memory")
+            } else {
+                Ok(())
+            }
+        };
+        hand_down(Path::new(mount))?;
         let root = Path::new(mount).join(format!("byggvir-bench-{}", std::process::id()));
         fs::create_dir(&root)?;
+        hand_down(&root)?;
         let mut cgroups = Self {
             root,
             folders: Vec::new(),
         };
-        for child in &services.children {
-            let folder = cgroups.root.join(child.id().to_string());
+        for pid in pids.iter().map(u32::to_string) {
+            let folder = cgroups.root.join(&pid);
             fs::create_dir(&folder)?;
             cgroups.folders.push(folder.clone());
-            fs::write(folder.join("cgroup.procs"), child.id().to_string())?;
+            fs::write(folder.join("cgroup.procs"), pid)?;
         }
         Ok(cgroups)
     }
