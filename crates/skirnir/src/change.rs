@@ -234,6 +234,13 @@ impl ServiceRegistry {
     ///
     /// `ServiceNotFound`.
     pub fn update_resource_usage(&self, service_name: &str, usage: ResourceUsage) -> Result<()> {
+        let writer = lock(&self.inner.writer);
+        let entry = self.inner.entry(service_name);
+        let entry = entry.ok_or_else(|| not_found(service_name))?;
+        if entry.edit_in_place(|service| service.resource_usage = Some(usage.clone())) {
+            return Ok(());
+        }
+        drop(writer);
         self.edit(service_name, |service| {
             service.resource_usage = Some(usage);
             Told::No

@@ -34,6 +34,18 @@ impl Entry {
         drop(old); // With the lock released: freeing takes longer than swapping.
     }
 
+    /// Changes the metadata where they are, unless somebody holds them; returns whether it did. What every
+    /// sample of every service pays for need not be a copy.
+    pub(crate) fn edit_in_place(&self, edit: impl FnOnce(&mut ServiceMetadata)) -> bool {
+        match Arc::get_mut(&mut write(&self.metadata)) {
+            Some(metadata) => {
+                edit(metadata);
+                true
+            }
+            None => false,
+        }
+    }
+
     pub(crate) fn remember(&self, change: Arc<StateChange>) {
         let mut history = write(&self.history);
         if history.len() == HISTORY {

@@ -9,8 +9,9 @@ use std::{
 };
 
 use skirnir::{
-    Cause, RunEnd, ServiceFilter, ServiceMetadata, ServiceRegistry, ServiceRegistryApi,
-    ServiceRegistryError, ServiceRegistryExt, ServiceState, StateChange, Transition,
+    Cause, ResourceUsage, RunEnd, ServiceFilter, ServiceMetadata, ServiceRegistry,
+    ServiceRegistryApi, ServiceRegistryError, ServiceRegistryExt, ServiceState, StateChange,
+    Transition,
 };
 
 fn in_state(state: ServiceState) -> ServiceMetadata {
@@ -93,6 +94,34 @@ fn nothing_can_be_done_to_an_unknown_service() {
     }
     assert_eq!(registry.get_service("thor"), None);
     assert_eq!(registry.history("thor"), []);
+}
+
+#[test]
+fn a_sample_changes_nothing_under_whoever_holds_an_earlier_one() {
+    let registry = with_thor(ServiceState::Running);
+    let usage = || {
+        let thor = registry.get_service("thor").expect("is registered");
+        let bytes = thor.resource_usage.as_ref().map(|usage| usage.memory_bytes);
+        (thor, bytes)
+    };
+    let mut held = Vec::new();
+    for round in 1..=6 {
+        let sample = ResourceUsage {
+            memory_bytes: round,
+            ..ResourceUsage::default()
+        };
+        let recorded = registry.update_resource_usage("thor", sample);
+        recorded.expect("is registered");
+        assert_eq!(usage().1, Some(round));
+        // In between nobody holds any.
+        if round % 3 == 0 {
+            held.push(usage());
+        }
+    }
+    for (thor, bytes) in held {
+        let now = thor.resource_usage.as_ref().map(|usage| usage.memory_bytes);
+        assert_eq!(now, bytes);
+    }
 }
 
 #[test]
