@@ -75,6 +75,12 @@ pub(crate) enum Command {
     Init(Init),
     /// Write a hall file from a Procfile, a supervisord.conf, a process-compose.yaml or unit files
     Import(Import),
+    /// Print the script that completes commands, options and names of services in a shell
+    Completions(Completions),
+    /// Print the manual page, or write a page for each command into a folder
+    Man(Man),
+    /// Print the JSON schema of the hall file, for editors
+    Schema,
     /// Print the version
     Version,
     /// Play a part of the demo hall
@@ -237,6 +243,33 @@ pub(crate) struct Daemon {
     pub(crate) detached: bool,
     #[command(flatten)]
     pub(crate) log: LogOptions,
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// A shell that can be told how to complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// For `~/.local/share/bash-completion/completions/gladsheim`.
+    Bash,
+    /// For `_gladsheim` in a folder of `$fpath`.
+    Zsh,
+    /// For `~/.config/fish/completions/gladsheim.fish`.
+    Fish,
+}
+
+/// `man`
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write gladsheim.1 and gladsheim-COMMAND.1 there
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// `log-level`

@@ -19,6 +19,8 @@ mod wait;
 
 use std::process::ExitCode;
 
+use gladsheim_proto::v1::ListServicesRequest;
+
 pub(crate) use self::{
     author::{import, init},
     check::{check, warn_of},
@@ -32,6 +34,16 @@ use crate::{
     cli::{Ask, Global},
     output::Output,
 };
+
+/// Names of all services of the daemon that is meant, for a shell that completes them.
+pub(crate) async fn service_names(global: &Global) -> Result<Vec<String>, CliError> {
+    let session = Session::open(global, Output::new(global.format)).await?;
+    let request = ListServicesRequest::default();
+    let list = session.client.list_services(request).await;
+    let list = list.map_err(|status| CliError::of_status(None, status))?;
+    let names = list.services.into_iter();
+    Ok(names.map(|service| service.service_name).collect())
+}
 
 /// Asks the daemon that is meant.
 pub(crate) async fn ask(

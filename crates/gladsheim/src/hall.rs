@@ -62,6 +62,9 @@ mod value;
 #[cfg(test)]
 mod test;
 
+/// JSON schema of the hall file (draft 7), for editors. Tests hold it against the readers below.
+pub(crate) const SCHEMA: &str = include_str!("hall/schema.json");
+
 /// Everything that a hall file says, with every default filled in and every path made absolute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hall {

@@ -6,10 +6,12 @@ pub mod hall;
 
 mod cli;
 mod client;
+mod completion;
 mod daemon;
 mod demo;
 mod import;
 mod keeper;
+mod manual;
 mod output;
 
 use std::process::ExitCode;
@@ -27,6 +29,9 @@ use crate::{
 pub fn main_impl() -> ExitCode {
     if keeper::is_asked_for() {
         return keeper::run();
+    }
+    if completion::is_asked_for() {
+        return completion::run();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -55,6 +60,24 @@ fn run(cli: Cli, output: Output) -> Result<ExitCode, CliError> {
         Command::Init(args) => client::init(args, &global, output),
         Command::Import(args) => client::import(args, &global, output),
         Command::Demo(args) => Ok(demo::run(&args)),
+        Command::Completions(args) => {
+            output.raw(&completion::script(args.shell)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man(args) => {
+            match args.dir {
+                Some(folder) => manual::write(&folder).map_err(|source| CliError::NotWritten {
+                    path: folder.clone(),
+                    source,
+                })?,
+                None => output.raw(&manual::page()?)?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Schema => {
+            output.raw(hall::SCHEMA)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Version => {
             output.version()?;
             Ok(ExitCode::SUCCESS)

@@ -21,6 +21,7 @@ mod keeper;
 mod limits;
 mod logging;
 mod metrics;
+mod paper;
 mod pressure;
 mod probes;
 mod reload;

@@ -4,6 +4,7 @@ mod bad;
 mod fuzz;
 mod good;
 mod machine;
+pub(super) mod schema;
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,10 @@ fn parse(text: &str) -> Result<Hall, HallError> {
 #[track_caller]
 fn good(text: &str) -> Hall {
     match parse(text) {
-        Ok(hall) if hall.warnings.is_empty() => hall,
+        Ok(hall) if hall.warnings.is_empty() => {
+            schema::verdict(text).expect("an editor would not complain");
+            hall
+        }
         Ok(hall) => panic!("warnings: {:?}", hall.warnings),
         Err(error) => panic!("{error}"),
     }

@@ -74,6 +74,8 @@ impl<'a> Table<'a> {
 
 impl Drop for Table<'_> {
     fn drop(&mut self) {
+        #[cfg(test)]
+        super::super::test::schema::was_read(&self.name, &self.asked);
         for (key, _) in self.entries {
             let (name, span) = (key.get_ref().as_ref(), key.span());
             if !self.asked.contains(&name) {
