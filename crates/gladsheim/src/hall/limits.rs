@@ -120,7 +120,10 @@ impl Limits {
                     ("stop", LimitAction::Stop),
                 ])
                 .optional(),
-            pressure: Pressure::read(table.field("pressure"), "the section `pressure`"),
+            pressure: Pressure::read(
+                table.field("pressure"),
+                &format!("{}.pressure]", name.trim_end_matches(']')),
+            ),
         };
         if let (Some(memory @ 1..), Some(high)) = (limits.memory, limits.memory_high)
             && high > memory

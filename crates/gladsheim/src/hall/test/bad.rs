@@ -321,7 +321,7 @@ fn impossible_values_are_told() {
         ),
         (
             "limits.pressure.disk = 1",
-            "3:17: unknown key `disk` in the section `pressure`",
+            "3:17: unknown key `disk` in [services.a.limits.pressure]",
         ),
         (
             "limits = { memory = '1MiB', memory_high = '2MiB' }",

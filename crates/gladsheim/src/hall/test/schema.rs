@@ -143,8 +143,12 @@ fn of_table<'a>(root: &'a Value, name: &str) -> &'a Value {
         ["groups", _] => &root["properties"]["groups"]["additionalProperties"],
         ["services", _] => &root["definitions"]["service"],
         ["services", _, section] => &service[section],
+        ["services", _, section, below] => &service[section]["properties"][below],
         ["depends_on", _] => &service["depends_on"]["anyOf"][1]["additionalProperties"]["anyOf"][1],
         [section] => &root["properties"][section],
+        [section, below, lowest] => {
+            &root["properties"][section]["properties"][below]["properties"][lowest]
+        }
         [section, below] => &root["properties"][section]["properties"][below],
         _ => panic!("{name}"),
     }
@@ -163,11 +167,16 @@ fn count_tables(schema: &Value) -> usize {
 
 #[test]
 fn the_schema_has_the_keys_of_the_reader_and_no_others() {
-    parse(&EVERY_KEY.replace(
-        "{ freki = \"healthy\" }",
-        "{ freki = { condition = \"healthy\", required = false } }",
-    ))
-    .expect("is good");
+    let text = EVERY_KEY
+        .replace(
+            "{ freki = \"healthy\" }",
+            "{ freki = { condition = \"healthy\", required = false } }",
+        )
+        .replace(
+            "[resources.default_limits]",
+            "[resources.default_limits]\npressure = {}",
+        );
+    parse(&text).expect("is good");
     let root = schema();
     let read = READ.take();
     for (name, keys) in &read {
