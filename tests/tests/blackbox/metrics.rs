@@ -146,7 +146,7 @@ fn metrics_say_what_the_hall_does() {
             1.7e9,
         ),
         (
-            "gladsheim_rpc_calls_total{method=\"gladsheim.v1.GladsheimService/GetServiceStatus\"}",
+            "gladsheim_rpc_calls_total{method=\"gladsheim.v1.GladsheimService/GetDaemon\"}",
             2.0,
         ),
         ("gladsheim_log_messages_total{level=\"info\"}", 1.0),

@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
 };
 
 use serde_json::Value;
@@ -22,15 +23,17 @@ pub(in crate::hall) fn was_read(name: &str, keys: &[&'static str]) {
     });
 }
 
-fn schema() -> Value {
-    serde_json::from_str(SCHEMA).expect("is JSON")
+fn schema() -> &'static Value {
+    static PARSED: LazyLock<Value> =
+        LazyLock::new(|| serde_json::from_str(SCHEMA).expect("is JSON"));
+    &PARSED
 }
 
 /// Why the schema refuses a hall file, if it does.
 pub(super) fn verdict(text: &str) -> Result<(), String> {
     let document: Value = toml::from_str(text).map_err(|error| error.to_string())?;
     let root = schema();
-    check(&root, &root, &document).map_err(|error| format!("{error}\n{text}"))
+    check(root, root, &document).map_err(|error| format!("{error}\n{text}"))
 }
 
 /// A validator for what our schema uses of JSON Schema, draft 7; it knows no keyword beyond that.
@@ -180,14 +183,14 @@ fn the_schema_has_the_keys_of_the_reader_and_no_others() {
     let root = schema();
     let read = READ.take();
     for (name, keys) in &read {
-        let properties = of_table(&root, name)["properties"].as_object();
+        let properties = of_table(root, name)["properties"].as_object();
         let properties = properties.unwrap_or_else(|| panic!("{name} is not in the schema"));
         let known: BTreeSet<_> = properties.keys().map(String::as_str).collect();
         let keys: BTreeSet<_> = keys.iter().copied().collect();
         assert_eq!(known, keys, "{name}");
     }
     // One service's own table was read twice; the names of rlimits are no keys of a table.
-    assert_eq!(count_tables(&root), read.len(), "{:?}", read.keys());
+    assert_eq!(count_tables(root), read.len(), "{:?}", read.keys());
 }
 
 /// Every key that has a value of its own, as it is written, with its schema.
@@ -275,7 +278,7 @@ fn the_schema_refuses_only_what_the_reader_refuses_and_every_wrong_type() {
         "{ x = 1 }",
         "{ a = {} }",
     ];
-    for (key, _) in leaves(&schema()) {
+    for (key, _) in leaves(schema()) {
         for value in values {
             let text = hall_with(&key, value);
             let (reader, schema) = (parse(&text), verdict(&text));
@@ -296,7 +299,7 @@ fn the_schema_refuses_only_what_the_reader_refuses_and_every_wrong_type() {
 #[test]
 fn the_schema_has_the_words_of_the_reader() {
     let mut seen = 0;
-    for (key, schema) in leaves(&schema()) {
+    for (key, schema) in leaves(schema()) {
         let one_of = |words: &Value| -> BTreeSet<String> {
             let words = words.as_array().expect("is a list").iter();
             words
