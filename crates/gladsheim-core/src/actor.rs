@@ -83,8 +83,8 @@ pub(crate) struct ServiceActor {
     ends: u64,
     last_end: Option<End>,
     maintenance: bool,
-    /// The start under way is an automatic restart that does not count yet.
-    automatic: bool,
+    /// Why the start under way was begun; `Asked` once it is launched.
+    begun: Begun,
     memory: remember::Memory,
 }
 
@@ -105,6 +105,18 @@ enum Phase {
     Ending(Ending),
     /// For whoever holds it down, and starts it again: a reload, or its restart group (`Dependency`).
     Held(Cause),
+}
+
+/// Why a start was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// Somebody asked for it. What it depends on is started first.
+    Asked,
+    /// By its restart group. It waits for those of its dependencies that come up by themselves, as they do that
+    /// are in the group; what somebody has stopped stays so.
+    Restarted,
+    /// It was to be restarted when an earlier daemon was cut off.
+    Resumed,
 }
 
 /// A run that is being ended on purpose.
@@ -184,7 +196,7 @@ impl ServiceActor {
             ends: 0,
             last_end: None,
             maintenance: false,
-            automatic: false,
+            begun: Begun::Asked,
             memory: remember::Memory::default(),
         }
     }

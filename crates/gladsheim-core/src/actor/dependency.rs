@@ -13,10 +13,12 @@ use crate::{
 type Waiting = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// A future that starts what is missing and ends when all conditions hold, or when a required one
-/// never will; with what is waited for, in words. `None` if all conditions hold already.
+/// never will; with what is waited for, in words. `None` if all conditions hold already. With `only_active`, nothing is
+/// started: what does not come up by itself is not waited for.
 pub(super) fn wait_for_all(
     definition: &Arc<ServiceDefinition>,
     directory: &Arc<Directory>,
+    only_active: bool,
 ) -> Option<(Waiting, String)> {
     let missing: Vec<Dependency> = definition
         .depends_on
@@ -24,7 +26,11 @@ pub(super) fn wait_for_all(
         .filter(|dependency| {
             directory
                 .facts(&dependency.service_name)
-                .is_none_or(|facts| !facts.read(|facts| facts.dependency(dependency.condition)))
+                .is_none_or(|facts| {
+                    facts.read(|facts| {
+                        !facts.dependency(dependency.condition) && (facts.active || !only_active)
+                    })
+                })
         })
         .cloned()
         .collect();

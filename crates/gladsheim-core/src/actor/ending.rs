@@ -6,7 +6,7 @@ use roskva::{CrashStage, ExitReport, RestartDecision};
 use skirnir::{Cause, RunEnd, ServiceState, Transition};
 use thjalfi::{ProcessExit, ServiceLoaderError};
 
-use super::{Ending, Intent, Phase, ServiceActor, Then};
+use super::{Begun, Ending, Intent, Phase, ServiceActor, Then};
 use crate::{GladsheimError, ServiceEvent};
 
 /// What the kernel's out-of-memory killer sends.
@@ -109,7 +109,7 @@ impl ServiceActor {
             Then::Rest => {
                 self.answer_starters(Err(GladsheimError::Overtaken(self.name.clone())));
             }
-            Then::Again => self.begin_start(false),
+            Then::Again => self.begin_start(Begun::Asked),
             Then::Hold => self.phase = Phase::Held(cause),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use roskva::RestartDecision;
 use skirnir::{Cause, ServiceRegistryError, ServiceState};
 
-use super::{Ending, Intent, Phase, ServiceActor, Then};
+use super::{Begun, Ending, Intent, Phase, ServiceActor, Then};
 use crate::{
     GladsheimError, ServiceDefinition, StartOverrides, actor::command::Reply, group::Notice,
 };
@@ -62,7 +62,11 @@ impl ServiceActor {
             return;
         }
         self.starters.push(reply);
-        self.begin_start(cause == Cause::Dependency);
+        self.begin_start(if cause == Cause::Dependency {
+            Begun::Restarted
+        } else {
+            Begun::Asked
+        });
     }
 
     /// Takes on another definition. The process is not touched: where it has to be, it was suspended before.
@@ -78,7 +82,7 @@ impl ServiceActor {
         match self.phase {
             Phase::Waiting if old.depends_on != self.definition.depends_on => {
                 self.task = None;
-                self.begin_start(self.automatic);
+                self.begin_start(self.begun);
             }
             Phase::Idle
                 if self.state == ServiceState::Restarting
@@ -90,7 +94,7 @@ impl ServiceActor {
             Phase::Held(Cause::Dependency)
                 if old.restart_group != self.definition.restart_group =>
             {
-                self.begin_start(true);
+                self.begin_start(Begun::Restarted);
             }
             _ => {}
         }

@@ -6,7 +6,7 @@ use skirnir::{Cause, ServiceState};
 use thjalfi::{ProcessIdentity, ServiceProcess};
 use tokio::time::Instant;
 
-use super::{Ending, Phase, ServiceActor, facts::End};
+use super::{Begun, Ending, Phase, ServiceActor, facts::End};
 use crate::{
     ServiceEvent,
     actor::command::Command,
@@ -187,7 +187,12 @@ impl ServiceActor {
         match self.memory.resumption.take() {
             None | Some(Resumption::Fresh | Resumption::Rest) => {}
             Some(Resumption::Start) => {
-                self.begin_start(self.memory.written.state == ServiceState::Restarting);
+                let restarting = self.memory.written.state == ServiceState::Restarting;
+                self.begin_start(if restarting {
+                    Begun::Resumed
+                } else {
+                    Begun::Asked
+                });
             }
             Some(Resumption::Adopt) => self.resume_run().await,
         }

@@ -6,9 +6,10 @@ use std::{sync::Arc, time::SystemTime};
 use thjalfi::{Readiness, ServiceLoaderError, ServiceProcess, StartOptions};
 use tokio::time::{Instant, timeout};
 
-use super::{Ending, Intent, Outcome, Phase, Run, ServiceActor, Then, dependency};
+use super::{Begun, Ending, Intent, Outcome, Phase, Run, ServiceActor, Then, dependency};
 use crate::{
-    GladsheimError, Result, ServiceEvent, StartOverrides, actor::command::Reply, servants::Servants,
+    GladsheimError, GroupStrategy, Result, ServiceEvent, StartOverrides, actor::command::Reply,
+    servants::Servants,
 };
 
 impl ServiceActor {
@@ -21,7 +22,7 @@ impl ServiceActor {
                 self.hall.servants.roskva.reset_attempts(&self.name);
                 self.take_overrides(overrides);
                 self.starters.push(reply);
-                self.begin_start(false);
+                self.begin_start(Begun::Asked);
             }
             Phase::Held(Cause::Dependency) => {
                 // Somebody needs it now: that goes before the order in its restart group.
@@ -29,7 +30,7 @@ impl ServiceActor {
                     self.take_overrides(overrides);
                 }
                 self.starters.push(reply);
-                self.begin_start(false);
+                self.begin_start(Begun::Asked);
             }
             Phase::Running if join => self.answer(reply, Ok(())),
             Phase::Waiting | Phase::Launching(None) | Phase::Starting | Phase::Held(_) if join => {
@@ -82,20 +83,24 @@ impl ServiceActor {
         // A stop or a start may have overtaken it.
         if self.phase == Phase::Idle && self.state == ServiceState::Restarting {
             tracing::debug!(service = %self.name, attempt, "next attempt");
-            if self.definition.restart_group.is_some() {
+            let group = self.definition.restart_group.as_ref();
+            if group.is_some_and(|group| group.strategy != GroupStrategy::OneForOne) {
                 self.phase = Phase::Held(Cause::Dependency);
                 return;
             }
-            self.automatic = true;
+            self.begun = Begun::Restarted;
             self.launch();
         }
     }
 
     /// Waits for the dependencies first, if there are any that do not hold.
-    /// A restart that is `automatic` counts once it is launched.
-    pub(super) fn begin_start(&mut self, automatic: bool) {
-        self.automatic = automatic;
-        let waiting = dependency::wait_for_all(&self.definition, &self.hall.directory);
+    pub(super) fn begin_start(&mut self, begun: Begun) {
+        self.begun = begun;
+        let waiting = dependency::wait_for_all(
+            &self.definition,
+            &self.hall.directory,
+            begun == Begun::Restarted,
+        );
         match waiting {
             None => self.launch(),
             Some((future, reason)) => {
@@ -133,7 +138,8 @@ impl ServiceActor {
 
     pub(super) fn launch(&mut self) {
         self.phase = Phase::Launching(None);
-        if std::mem::take(&mut self.automatic) {
+        // A restart counts once it is launched.
+        if std::mem::replace(&mut self.begun, Begun::Asked) != Begun::Asked {
             self.recorded(self.hall.servants.skirnir.record_restart(&self.name));
         }
         self.enter(

@@ -6,7 +6,7 @@ use roskva::EndRequest;
 use skirnir::{Cause, ServiceState, Transition};
 use thjalfi::ServiceLoaderError;
 
-use super::{Ending, Intent, Outcome, Phase, ServiceActor, Then};
+use super::{Begun, Ending, Intent, Outcome, Phase, ServiceActor, Then};
 use crate::{GladsheimError, ServiceEvent, actor::command::Reply};
 
 impl ServiceActor {
@@ -61,7 +61,7 @@ impl ServiceActor {
             Phase::Idle => {
                 self.hall.servants.roskva.reset_attempts(&self.name);
                 self.starters.push(reply);
-                self.begin_start(false);
+                self.begin_start(Begun::Asked);
             }
             Phase::Waiting | Phase::Held(_) => self.starters.push(reply),
             Phase::Launching(_) | Phase::Starting | Phase::Running | Phase::Ending(_) => {

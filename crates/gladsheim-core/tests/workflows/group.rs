@@ -218,3 +218,22 @@ async fn a_shutdown_ends_a_group_that_is_held() {
     let launches = script.calls(&["thjalfi.launch"]);
     assert_eq!(launches, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_group_that_is_restarted_starts_nothing_beside_it() {
+    let mut services = members(GroupStrategy::OneForAll);
+    services[2].depends_on = service("", &["bystander"]).depends_on;
+    let (hall, script) = running(services).await;
+    script.decides("bystander", RestartDecision::Never);
+    script.exit("bystander", 1);
+    script.exit("a", 1);
+    settle().await;
+    script.next_attempt("a").await;
+    settle().await;
+    // As it is where one service is restarted alone: what it once waited for is not looked at again.
+    assert_eq!(state(&hall, "bystander"), ServiceState::Crashed);
+    assert_eq!(script.launches("bystander"), 1);
+    for name in ["c", "a", "b"] {
+        assert_eq!(state(&hall, name), ServiceState::Running, "{name}");
+    }
+}
