@@ -11,6 +11,7 @@
     reason = "talking to a terminal is all that this program does"
 )]
 
+mod api;
 mod bench;
 mod ci;
 mod codegen;
@@ -50,6 +51,8 @@ enum Verb {
     Bench(bench::Args),
     /// Generate the committed gRPC code from the .proto file
     Codegen(codegen::Args),
+    /// Write down the public API of each library
+    Api(api::Args),
     /// Check that each crate could be published as it stands
     ReleaseCheck(release_check::Args),
     /// Run everything that has to pass before a change goes in
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Verb::Tidy => tidy::run(),
         Verb::Bench(args) => bench::run(&args),
         Verb::Codegen(args) => codegen::run(&args),
+        Verb::Api(args) => api::run(&args),
         Verb::ReleaseCheck(args) => release_check::run(&args),
         Verb::Ci => ci::run(),
     };

@@ -4,7 +4,8 @@
 //! packages made in the same run, so it works before the first release too.
 
 use crate::{
-    command::{self, cargo, has_cargo},
+    api,
+    command::{self, cargo},
     workspace::{Package, Workspace},
 };
 
@@ -36,12 +37,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     pack.args((!args.verify).then_some("--no-verify"));
     command::run(pack.args(names.iter().map(|name| format!("--package={name}"))))?;
 
-    if has_cargo("semver-checks") {
-        command::run(&mut cargo(["semver-checks", "--workspace"]))?;
-    } else {
-        eprintln!("SKIPPED: semver check: cargo-semver-checks is not installed");
-    }
-    Ok(())
+    api::run(&api::Args { check: true })
 }
 
 /// The flags for checking with the default, no and all features, without those that build the same
