@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream::FuturesUnordered};
 use gladsheim_core::{Dependency, ServiceDefinition};
 use gladsheim_proto::{
     Client,
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::{
-    board::{Board, Need, Settled},
+    board::{Board, Need, Settled, TAIL_LINES},
     screen::Screen,
 };
 use crate::{
@@ -110,6 +110,7 @@ impl Window {
         if let Mode::Attached = mode {
             self.say("attached to the daemon that serves this hall already; Ctrl-C only detaches")?;
         }
+        let mut last_words = FuturesUnordered::new();
         let mut stop = std::pin::pin!(asked_to_stop(&mode));
         let mut turns = interval(TURN);
         turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -118,7 +119,10 @@ impl Window {
         loop {
             tokio::select! {
                 Some(answer) = next(&mut progress) => match answer {
-                    Some(Ok(answer)) => self.progress(&answer, self.rows && !until_up)?,
+                    Some(Ok(answer)) => {
+                        let failed = self.progress(&answer, self.rows && !until_up)?;
+                        last_words.extend(failed.map(|name| tail(&client, name, since_ms)));
+                    }
                     // A stop overtakes what is still being brought up.
                     Some(Err(status)) if !self.stopping => return Err(refused(status)),
                     Some(Err(_)) | None => progress = None,
@@ -129,6 +133,10 @@ impl Window {
                     Some(Err(status)) => return self.closed(&mode, refused(status)),
                     None => return self.closed(&mode, refused(Status::unavailable("it has ended"))),
                 },
+                Some((name, lines)) = last_words.next() => {
+                    let settled = self.board.last_words(&name, lines, Instant::now());
+                    self.settled(settled)?;
+                }
                 Some(line) = next(&mut lines) => match line {
                     Some(Ok(line)) => self.line(&line)?,
                     // The events tell of the end of the daemon.
@@ -158,8 +166,13 @@ impl Window {
         }
     }
 
-    /// BringUp has answered for one service; with `verdict` it is up only once its health is known.
-    fn progress(&mut self, progress: &BringUpProgress, verdict: bool) -> Result<(), CliError> {
+    /// BringUp has answered for one service; with `verdict` it is up only once its health is known. Names it if
+    /// it failed.
+    fn progress(
+        &mut self,
+        progress: &BringUpProgress,
+        verdict: bool,
+    ) -> Result<Option<String>, CliError> {
         let failure = CliError::of_progress(progress);
         let settled = self
             .board
@@ -170,7 +183,8 @@ impl Window {
                 self.output.error(failure);
             }
         }
-        self.settled(settled)
+        self.settled(settled)?;
+        Ok(failure.and_then(|failure| failure.service_name().map(str::to_owned)))
     }
 
     fn event(&mut self, event: &Event) -> Result<(), CliError> {
@@ -324,6 +338,22 @@ impl Window {
         });
         rows.collect()
     }
+}
+
+/// A service's last lines since then, oldest first; none if the daemon does not tell. What a run said is written
+/// down before its end is told.
+async fn tail(client: &Client, name: String, since_ms: i64) -> (String, Vec<String>) {
+    let request = StreamLogsRequest {
+        service_name: name.clone(),
+        last: u32::try_from(TAIL_LINES).ok(),
+        follow: false,
+    };
+    let lines: Vec<LogLine> = match client.stream_logs(request).await {
+        Ok(lines) => lines.try_collect().await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let lines = lines.into_iter().filter(|line| line.at_unix_ms >= since_ms);
+    (name, lines.map(|line| line.line).collect())
 }
 
 /// Services that will be brought up, with what each depends on, in the order of the hall file.
