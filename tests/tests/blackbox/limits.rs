@@ -100,3 +100,24 @@ fn a_warning_leaves_the_service_alone() {
     assert_eq!(event["service_name"], "fenrir", "{event}");
     assert_eq!(hall.status("fenrir")["process_id"], before["process_id"]);
 }
+
+#[test]
+fn what_measures_can_be_chosen_and_shows_in_the_status() {
+    for backend in ["procfs", "sysinfo", "auto"] {
+        let hall = TestDaemon::start(&format!(
+            "resources = {{ monitoring_interval = \"50ms\", backend = \"{backend}\" }}\n{}",
+            service("fenrir", "svc-hungry", &["--mib", "64", "--ready", "pid"])
+        ));
+        hall.pid_in("pid");
+        let status = hall.wait_for_status("fenrir", "measured", |status| {
+            status["memory_bytes"].as_u64() >= Some(64 * MIB)
+        });
+        let measured_by = status["measured_by"].as_str().unwrap();
+        match backend {
+            "auto" => assert!(["cgroup", "procfs"].contains(&measured_by), "{status}"),
+            chosen => assert_eq!(measured_by, chosen, "{status}"),
+        }
+        hall.cli(["stop", "fenrir"]).expect_code(0);
+        assert_eq!(hall.status("fenrir")["measured_by"], "none");
+    }
+}
