@@ -7,6 +7,7 @@
 mod crates;
 mod figures;
 mod latency;
+mod registry;
 
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
@@ -58,6 +59,16 @@ const BENCHES: &[Bench] = &[
         name: "health",
         about: "what checks of 1,000 services cost the daemon, and how soon it sees a death",
         run: figures::health,
+    },
+    Bench {
+        name: "registry",
+        about: "a look into skirnir with 10, 1,000 and 10,000 services: time, and instructions",
+        run: registry::run,
+    },
+    Bench {
+        name: "hall",
+        about: "events a second through the bus, and memory of registry and core for each service",
+        run: crates::hall,
     },
     Bench {
         name: "crates",

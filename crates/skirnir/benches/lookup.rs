@@ -18,6 +18,12 @@ use skirnir::{ServiceMetadata, ServiceRegistry, ServiceState};
 const BUDGET: Duration = Duration::from_millis(500);
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, calls, what, services, times, ..] = &arguments[..]
+        && calls == "calls"
+    {
+        return calls_only(what, services, times);
+    }
     println!(
         "{:>8}  {:>16}  {:>14}  {:>16}  {:>12}",
         "services", "writer", "get_service ns", "list_services ns", "writes/s"
@@ -39,6 +45,24 @@ fn main() {
         for (label, written) in [("one service", one), ("every service", &names)] {
             let (figures, writes) = measure_beside_writer(&registry, &names, written);
             row(services, label, &figures, Some(writes));
+        }
+    }
+}
+
+/// Nothing but so many calls, for whoever counts instructions.
+fn calls_only(what: &str, services: &str, times: &str) {
+    let services = services.parse().expect("a number of services");
+    let registry = ServiceRegistry::new();
+    let names: Vec<String> = (0..services).map(|n| format!("svc-{n:05}")).collect();
+    for name in &names {
+        registry
+            .register_service(name.clone(), ServiceMetadata::default())
+            .expect("names differ");
+    }
+    for _ in 0..times.parse().expect("a number of calls") {
+        match what {
+            "list_services" => drop(black_box(registry.list_services())),
+            _ => drop(black_box(registry.get_service(&names[services / 2]))),
         }
     }
 }

@@ -28,6 +28,17 @@ pub(super) fn resources() -> anyhow::Result<()> {
     ]))
 }
 
+/// The core's alone.
+pub(super) fn hall() -> anyhow::Result<()> {
+    command::run(&mut cargo([
+        "bench",
+        "-p",
+        "gladsheim-core",
+        "--bench",
+        "hall",
+    ]))
+}
+
 fn is_bench(target: &Target) -> bool {
     target.kind.iter().any(|kind| kind == "bench")
 }
