@@ -1,13 +1,15 @@
 //! Every field has its effect, and services that come, go or stay are told apart.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use byggvir::{LimitAction, OomPolicy};
 use roskva::{CheckOptions, HealthCheckStrategy, RestartMode};
 use thjalfi::{Readiness, Signal};
 
-use super::{Effect, Plan, PlanAction, plan};
-use crate::{Dependency, DependencyCondition, GroupStrategy, RestartGroup, ServiceDefinition};
+use super::{Effect, Plan, PlanAction, plan, plan_for};
+use crate::{
+    Dependency, DependencyCondition, FileMark, GroupStrategy, RestartGroup, ServiceDefinition,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -275,4 +277,36 @@ fn a_renamed_service_is_removed_and_added() {
             ("a", PlanAction::None)
         ]
     );
+}
+
+#[test]
+fn a_changed_env_file_restarts_unless_the_present_run_has_read_it() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let marked = |digest, changed| {
+        let mut service = service("thor");
+        service.start.env_file = Some("thor.env".into());
+        let changed = at(changed);
+        service.files.env_file = Some(FileMark { digest, changed });
+        service
+    };
+    for (new, started, action) in [
+        (marked(1, 9), Some(5), PlanAction::None),
+        (marked(2, 9), Some(5), PlanAction::Restart),
+        (marked(2, 3), Some(5), PlanAction::Apply),
+        (marked(2, 9), None, PlanAction::Restart),
+    ] {
+        let plan = plan_for(&[Box::new(marked(1, 1))], &[new], |_| started.map(at));
+        assert_eq!(plan.steps[0].action, action, "{plan:?}");
+    }
+}
+
+#[test]
+fn a_changed_program_waits_for_the_next_start() {
+    let mut new = service("thor");
+    new.files.program_changed = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(9));
+    for (started, action) in [(5, PlanAction::NextStart), (10, PlanAction::None)] {
+        let started = |_: &str| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(started));
+        let plan = plan_for(&[Box::new(service("thor"))], &[new.clone()], started);
+        assert_eq!(plan.steps[0].action, action, "{plan:?}");
+    }
 }

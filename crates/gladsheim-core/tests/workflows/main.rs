@@ -8,6 +8,7 @@
 
 mod group;
 mod hall;
+mod plan;
 mod reload;
 mod restart;
 mod start;
