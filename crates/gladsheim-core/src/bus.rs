@@ -56,18 +56,23 @@ impl EventCounts {
 }
 
 impl EventBus {
-    /// A bus that holds the last `capacity` events.
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// A bus that holds the last `capacity` events, and whose first one comes after number `before`.
+    pub(crate) fn new(capacity: usize, before: u64) -> Self {
         let ring = Ring {
             events: VecDeque::new(),
             capacity,
-            newest: 0,
+            newest: before,
             counts: EventCounts::default(),
         };
         Self {
             ring: Arc::new(Mutex::new(ring)),
-            newest: Arc::new(watch::Sender::new(0)),
+            newest: Arc::new(watch::Sender::new(before)),
         }
+    }
+
+    /// Number of the newest event.
+    pub(crate) fn newest(&self) -> u64 {
+        *self.newest.borrow()
     }
 
     /// Adds a fact and wakes the observers.
@@ -172,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn observers_see_all_events_in_order() {
-        let bus = EventBus::new(8);
+        let bus = EventBus::new(8, 0);
         let mut early = bus.subscribe_since(0);
         for percent in 0..5 {
             bus.publish(battery(percent));
@@ -189,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_observer_sees_one_gap_and_goes_on() {
-        let bus = EventBus::new(3);
+        let bus = EventBus::new(3, 0);
         let mut slow = bus.subscribe_since(0);
         for percent in 0..10 {
             bus.publish(battery(percent));
@@ -203,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_observer_wakes_and_sees_the_end() {
-        let bus = EventBus::new(3);
+        let bus = EventBus::new(3, 0);
         let mut observer = bus.subscribe_since(0);
         let watching = async {
             let first = observer.next().await.map(|event| event.seq);
@@ -220,7 +225,7 @@ mod tests {
 
     #[test]
     fn events_and_dropped_lines_are_counted() {
-        let bus = EventBus::new(1);
+        let bus = EventBus::new(1, 0);
         for lines in [3, 4] {
             bus.publish(EventKind::Service {
                 service_name: "thor".into(),
@@ -241,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_number_from_the_future_begins_anew() {
-        let bus = EventBus::new(3);
+        let bus = EventBus::new(3, 0);
         bus.publish(EventKind::HallReady);
         assert_eq!(bus.subscribe_since(99).try_next().unwrap().seq, 1);
     }

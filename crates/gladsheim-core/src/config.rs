@@ -23,6 +23,9 @@ pub struct GladsheimConfig {
     /// How long a shutdown may take: what runs then is killed at once, whatever it was granted for itself. Default: as long
     /// as the services' own timeouts add up to, along the dependencies.
     pub shutdown_deadline: Option<Duration>,
+    /// Number of the last event of the hall that this one goes on with, see
+    /// [`Gladsheim::hand_over`](crate::Gladsheim::hand_over). Default: 0.
+    pub events_before: u64,
     /// The services, in the order in which they are listed.
     pub services: Vec<ServiceDefinition>,
 }

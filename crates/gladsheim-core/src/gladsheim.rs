@@ -116,7 +116,7 @@ impl Gladsheim {
         // The definitions move on to their actors: they are not kept twice.
         let services = std::mem::take(&mut config.services);
         // Enough for a bring-up of everything, and never less than is useful.
-        let bus = EventBus::new((services.len() * 8).max(1024));
+        let bus = EventBus::new((services.len() * 8).max(1024), config.events_before);
         let (groups, notices) = mpsc::unbounded_channel();
         let mut other_paths = config.loader.service_paths.clone();
         for service in &services {

@@ -137,6 +137,14 @@ impl Journal {
         }
     }
 
+    /// Pid of the run that a later daemon would take over; `None` if nothing could be written.
+    pub(crate) fn run_of(&self, service_name: &str) -> Option<Option<u32>> {
+        let writer = self.0.get()?.lock();
+        let record = writer.memory.services.get(service_name);
+        let run = record.and_then(|record| record.run.as_ref());
+        writer.failure.is_none().then(|| run.map(|run| run.pid))
+    }
+
     /// What is wrong with the journal, for a person.
     pub(crate) fn problem(&self) -> Option<String> {
         let shared = self.0.get()?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod battery;
 mod bring_up;
+mod handover;
 mod reload;
 pub(crate) mod resume;
 mod stop;

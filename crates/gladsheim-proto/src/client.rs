@@ -141,6 +141,8 @@ impl Client {
         reload(ReloadRequest) -> ReloadResponse;
         /// Stops all services in reverse order, then the daemon; returns when the services are stopped.
         shutdown(ShutdownRequest) -> ShutdownResponse;
+        /// Has the daemon execute its program anew; returns just before it does so.
+        upgrade(UpgradeRequest) -> UpgradeResponse;
         /// Which daemon this is.
         get_daemon(GetDaemonRequest) -> Daemon;
     }

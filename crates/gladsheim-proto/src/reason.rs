@@ -19,6 +19,10 @@ pub const DEPENDENCY_FAILED: &str = "dependency_failed";
 pub const WAIT_FAILED: &str = "wait_failed";
 /// The hall is shutting down, or not open yet. FAILED_PRECONDITION.
 pub const NOT_OPEN: &str = "not_open";
+/// The daemon cannot be upgraded, or not now: it goes on as it is. FAILED_PRECONDITION.
+pub const NOT_UPGRADED: &str = "not_upgraded";
+/// The daemon is executing its program anew; it answers again in a moment. UNAVAILABLE.
+pub const UPGRADING: &str = "upgrading";
 /// Another command ended this one. ABORTED.
 pub const OVERTAKEN: &str = "overtaken";
 /// The authoriser refused the program. PERMISSION_DENIED.

@@ -8,7 +8,11 @@ use std::{path::PathBuf, time::Duration};
 use clap::builder::NonEmptyStringValueParser as ServiceName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{daemon::telemetry::LogOptions, demo::DemoArgs, import::Kind};
+use crate::{
+    daemon::{telemetry::LogOptions, upgrade::Numbers},
+    demo::DemoArgs,
+    import::Kind,
+};
 
 use self::value::{duration, levels, pair, percent, size};
 
@@ -133,6 +137,8 @@ pub(crate) enum Ask {
     Reload,
     /// Change what the daemon tells in its own log, until it ends
     LogLevel(LogLevel),
+    /// Have the daemon execute its program anew, perhaps a newer one; services keep running
+    Upgrade,
     /// Stop all services in reverse order, then the daemon
     Shutdown,
 }
@@ -243,6 +249,12 @@ pub(crate) struct Daemon {
     pub(crate) detached: bool,
     #[command(flatten)]
     pub(crate) log: LogOptions,
+    /// For an upgrade: what the program before has left open.
+    #[arg(long, hide = true, value_name = "NUMBERS")]
+    pub(crate) handover: Option<Numbers>,
+    /// For an upgrade: only say whether this program would go on with this state folder and socket.
+    #[arg(long, hide = true, num_args = 2, value_names = ["STATE_DIR", "SOCKET"])]
+    pub(crate) check_handover: Option<Vec<PathBuf>>,
 }
 
 /// `completions`

@@ -15,6 +15,7 @@ mod status;
 mod stream;
 mod top;
 mod up;
+mod upgrade;
 mod wait;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ pub(crate) use self::{
     error::CliError,
     top::top,
     up::up,
+    upgrade::check_handover,
 };
 use self::{connect::Session, error::about};
 use crate::{
@@ -74,6 +76,7 @@ pub(crate) async fn ask(
         Ask::Plan => reload::plan(&session).await,
         Ask::Reload => reload::reload(&session).await,
         Ask::LogLevel(args) => query::log_level(&session, args).await,
+        Ask::Upgrade => upgrade::upgrade(&session).await,
         Ask::Shutdown => shutdown::shutdown(&session).await,
     }
 }

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! `stopped` is cancelled once no service runs: streams end, `Shutdown` is answered, the socket
-//! disappears, and the server ends when the last call has been answered.
+//! disappears, and the server ends when the last call has been answered. For an upgrade only the server
+//! ends, and the process executes the program anew; should that fail, a new server takes its place.
 
 use std::{
     future::pending,
@@ -25,6 +26,7 @@ use std::{
 use gladsheim_core::{BringUpProgress, Gladsheim, GladsheimError, thjalfi::raise_descriptor_limit};
 use gladsheim_proto::v1;
 use tokio::{
+    net::UnixListener,
     sync::{Notify, oneshot},
     time::{interval, timeout},
 };
@@ -38,6 +40,7 @@ use self::{
     signal::Signals,
     socket::{Audience, ControlSocket},
     state::StateFolder,
+    upgrade::{Handover, Program, Upgrader},
 };
 use crate::hall::{Hall, HallError};
 
@@ -56,6 +59,7 @@ mod signal;
 mod socket;
 mod state;
 pub(crate) mod telemetry;
+pub(crate) mod upgrade;
 mod watch;
 
 /// How long calls under way may take to end once all services are stopped.
@@ -78,6 +82,10 @@ pub(crate) struct DaemonOptions {
     pub(crate) handle_signals: bool,
     /// How the daemon logs, unless the log has been taken already.
     pub(crate) log: telemetry::LogOptions,
+    /// What an upgrade executes; without it, there is none.
+    pub(crate) program: Option<Program>,
+    /// What the program before has handed over.
+    pub(crate) handover: Option<Handover>,
 }
 
 /// Why a daemon could not run.
@@ -98,6 +106,8 @@ pub(crate) enum DaemonError {
     Metrics(#[from] metrics::MetricsError),
     #[error(transparent)]
     Server(#[from] server::ServerError),
+    #[error("the control socket cannot be kept open: {0}")]
+    Descriptor(#[source] std::io::Error),
     #[error("the server's task failed: {0}")]
     Task(#[source] tokio::task::JoinError),
 }
@@ -105,7 +115,7 @@ pub(crate) enum DaemonError {
 /// Runs the daemon of `hall` until it is asked to end, and all its services are stopped.
 ///
 /// Cancellation: dropping the future leaves services running, as a killed daemon does.
-pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), DaemonError> {
+pub(crate) async fn run(mut hall: Hall, options: DaemonOptions) -> Result<(), DaemonError> {
     let DaemonOptions {
         ready,
         autostart,
@@ -113,6 +123,8 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
         kill,
         handle_signals,
         log,
+        program,
+        handover,
     } = options;
     let began = SystemTime::now();
     telemetry::init(log);
@@ -121,16 +133,32 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     let reload = Arc::new(Notify::new());
     if handle_signals {
         let signals = Signals::listen().map_err(DaemonError::Signals)?;
+        if handover.is_some() {
+            upgrade::hear_signals().map_err(DaemonError::Signals)?;
+        }
         let run = signals.run(stop.clone(), kill.clone(), Arc::clone(&reload));
         tasks.spawn(stopped.clone().run_until_cancelled_owned(run));
     }
 
     let grants = hall.grants().map_err(DaemonError::Access)?;
-    // Nobody holds a folder that is not there: where the socket cannot be had, none is left behind.
-    if !hall.state_dir.exists() {
-        socket::ensure_free(&hall.socket).await?;
-    }
-    let state = StateFolder::open(&hall.state_dir, hall.config.loader.log_dir.as_deref())?;
+    let upgrades = handover.as_ref().map_or(0, |handover| handover.upgrades);
+    let events = handover.as_ref().map_or(0, |handover| handover.events);
+    let audience = Audience::of(&grants);
+    let (state, socket) = match handover {
+        Some(Handover { listener, lock, .. }) => {
+            let socket = ControlSocket::inherit(listener, &hall.socket, audience)?;
+            (StateFolder::inherit(lock), socket)
+        }
+        None => {
+            // Nobody holds a folder that is not there: where the socket cannot be had, none is left behind.
+            if !hall.state_dir.exists() {
+                socket::ensure_free(&hall.socket).await?;
+            }
+            let state = StateFolder::open(&hall.state_dir, hall.config.loader.log_dir.as_deref())?;
+            (state, ControlSocket::bind(&hall.socket, audience).await?)
+        }
+    };
+    let ControlSocket { listener, file } = socket;
     if let Err(error) = raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -138,13 +166,13 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
-    let audience = Audience::of(&grants);
-    let ControlSocket { listener, file } = ControlSocket::bind(&hall.socket, audience).await?;
     let access = Arc::new(AccessControl::new(grants));
     let daemon_keys = hall.daemon_keys();
+    hall.config.events_before = events;
     let gladsheim = Gladsheim::new(hall.config);
     gladsheim.start().await?;
-    tasks.spawn(record::run(gladsheim.events_since(0), stopped.clone()));
+    let record = record::run(gladsheim.events_since(events), stopped.clone());
+    tasks.spawn(record);
     let door = Door {
         access: Arc::clone(&access),
         socket: file.place(),
@@ -156,7 +184,7 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     }
     let reloads = reloader.clone().run(reload);
     tasks.spawn(stopped.clone().run_until_cancelled_owned(reloads));
-    let daemon = description(&hall.file, &hall.state_dir, &gladsheim);
+    let daemon = description(&hall.file, &hall.state_dir, &gladsheim, upgrades);
     let calls = CallCounts::default();
     if let Some(listener) = metrics_listener {
         let metrics = Metrics {
@@ -167,19 +195,32 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
         };
         tasks.spawn(metrics::serve(listener, metrics, stopped.clone()));
     }
-    let mut server = tasks.spawn(server::serve(
-        listener,
-        grpc::Service {
-            hall: gladsheim.clone(),
-            daemon,
-            reloader,
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-            stopped: stopped.clone(),
-        },
-        access,
-        calls,
-    ));
+    let upgrader = Upgrader::new(
+        gladsheim.clone(),
+        program.clone(),
+        hall.state_dir.clone(),
+        hall.socket.clone(),
+    );
+    // Ends with the server, be it for good or for an upgrade.
+    let serve = |listener, parted: &CancellationToken| {
+        tasks.spawn(server::serve(
+            listener,
+            grpc::Service {
+                hall: gladsheim.clone(),
+                daemon: daemon.clone(),
+                reloader: reloader.clone(),
+                upgrader: upgrader.clone(),
+                tasks: tasks.clone(),
+                stop: stop.clone(),
+                stopped: parted.clone(),
+            },
+            Arc::clone(&access),
+            calls.clone(),
+        ))
+    };
+    let mut parted = stopped.child_token();
+    let kept = socket::copy(&listener).map_err(DaemonError::Descriptor)?;
+    let mut server = serve(listener, &parted);
     let services = gladsheim.service_names().len();
     tracing::info!(socket = %hall.socket.display(), services, "the hall is open");
     if let Some(ready) = ready {
@@ -188,11 +229,34 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     }
 
     let notifier = Notifier::from_env();
-    let ended_early = tokio::select! {
-        biased;
-        () = stop.cancelled() => None,
-        ended = &mut server => Some(ended),
-        () = serve_until_dropped(&gladsheim, autostart, &notifier) => None,
+    let mut bring_up = pin!(serve_until_dropped(&gladsheim, autostart, &notifier));
+    let ended_early = loop {
+        let prepared = tokio::select! {
+            biased;
+            () = stop.cancelled() => break None,
+            ended = &mut server => break Some(ended),
+            prepared = upgrader.prepared() => prepared,
+            () = &mut bring_up => break None,
+        };
+        // The answer to the upgrade itself is under way, and no other call may hold it up.
+        parted.cancel();
+        let _ = timeout(DRAIN, &mut server).await;
+        server.abort();
+        notifier.reloading();
+        let next = socket::copy(&kept).map_err(DaemonError::Descriptor)?;
+        let handover = Handover {
+            listener: next,
+            lock: socket::copy(&state).map_err(DaemonError::Descriptor)?,
+            events: prepared.events,
+            upgrades: upgrades + 1,
+        };
+        tracing::info!(program = %prepared.path().display(), "executing it anew");
+        let error = prepared.execute(&handover);
+        upgrader.failed(&error).await;
+        notifier.send("READY=1");
+        parted = stopped.child_token();
+        let listener = UnixListener::from_std(handover.listener.into());
+        server = serve(listener.map_err(DaemonError::Descriptor)?, &parted);
     };
     stop.cancel();
     notifier.send("STOPPING=1");
@@ -225,13 +289,19 @@ pub(crate) async fn run(hall: Hall, options: DaemonOptions) -> Result<(), Daemon
     Ok(())
 }
 
-fn description(hall_file: &Path, state_dir: &Path, gladsheim: &Gladsheim) -> v1::Daemon {
+fn description(
+    hall_file: &Path,
+    state_dir: &Path,
+    gladsheim: &Gladsheim,
+    upgrades: u32,
+) -> v1::Daemon {
     v1::Daemon {
         process_id: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         hall_file: hall_file.display().to_string(),
         state_dir: state_dir.display().to_string(),
         containment: gladsheim.containment().to_owned(),
+        upgrades,
     }
 }
 

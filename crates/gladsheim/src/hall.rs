@@ -231,6 +231,7 @@ fn read(
                 .into_iter()
                 .map(|service| service.definition)
                 .collect(),
+            events_before: 0,
         },
         state_dir,
         warnings: Vec::new(),

@@ -95,9 +95,15 @@ fn runtime() -> Result<Runtime, CliError> {
 
 /// `daemon`
 fn daemon(args: &cli::Daemon, global: &cli::Global) -> Result<ExitCode, CliError> {
+    let handover = args.handover.map(daemon::upgrade::Numbers::take);
+    let handover = handover.transpose().map_err(CliError::Handover)?;
+    let program = daemon::upgrade::Program::of_this_process().map_err(CliError::Handover)?;
     let hall = client::load_hall(global)?;
+    if let Some([state_dir, socket]) = args.check_handover.as_deref() {
+        return client::check_handover(&hall, state_dir, socket);
+    }
     client::warn_of(&hall.warnings);
-    if args.detached {
+    if args.detached && handover.is_none() {
         // Fails only for the leader of a process group, whom no terminal's end can take along either.
         let _ = nix::unistd::setsid();
     }
@@ -105,6 +111,8 @@ fn daemon(args: &cli::Daemon, global: &cli::Global) -> Result<ExitCode, CliError
         log: args.log.clone().or_environment()?,
         autostart: !args.detached,
         handle_signals: true,
+        program: Some(program),
+        handover,
         ..daemon::DaemonOptions::default()
     };
     runtime()?.block_on(daemon::run(hall, options))?;

@@ -158,6 +158,7 @@ impl ChildProcess for AdoptedChild {
             return Err(io::Error::other("it ended while nobody looked"));
         };
         leader.readable().await?.retain_ready();
+        LEADERS.may_be_reaped().await;
         LEADERS.forget(self.pid);
         self.status(leader.get_ref())
     }

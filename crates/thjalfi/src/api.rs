@@ -160,6 +160,19 @@ pub trait ServiceLoaderApi: Send + Sync + 'static {
         query: LogQuery,
     ) -> Result<LogStream, ServiceLoaderError>;
 
+    /// Added: prepares for this process to execute another program, which goes on with all services: starts under way are
+    /// waited for and no further one begins, no process is reaped any more, and the keeper holds everything.
+    ///
+    /// [`go_on`](Self::go_on) takes it back. Cancellation: dropping the future may leave it half done; `go_on` helps.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if starts or ends under way take too long, or the keeper does not answer; everything goes on then.
+    async fn hand_over(&self) -> Result<(), ServiceLoaderError>;
+
+    /// Added: goes on after a [`hand_over`](Self::hand_over) to a program that could not be executed.
+    fn go_on(&self);
+
     /// Added: closes the sockets, and parts from the keeper, which ends unless something still runs. Called last, in
     /// good order; without it, a later loader goes on as after a crash.
     async fn close(&self);

@@ -104,6 +104,14 @@ impl ServiceLoaderApi for ServiceLoader {
         self.read_log(service_name, query)
     }
 
+    async fn hand_over(&self) -> Result<(), ServiceLoaderError> {
+        self.hand_over().await
+    }
+
+    fn go_on(&self) {
+        self.go_on();
+    }
+
     async fn close(&self) {
         self.close().await;
     }

@@ -21,13 +21,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt,
+    fmt, io,
     os::fd::{AsFd, OwnedFd},
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -40,6 +41,9 @@ mod agent;
 mod connection;
 mod protocol;
 pub(crate) mod server;
+
+/// How long a keeper may take to hear of everything.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A descriptor that somebody has open.
 pub type Descriptor = Arc<dyn AsFd + Send + Sync>;
@@ -54,6 +58,8 @@ pub(crate) enum Key {
         service_name: String,
         address: SocketAddress,
     },
+    /// The notify socket, if there is one, while the daemon executes itself anew.
+    Notify,
 }
 
 impl Key {
@@ -64,9 +70,12 @@ impl Key {
         }
     }
 
-    fn service_name(&self) -> &str {
+    fn service_name(&self) -> Option<&str> {
         match self {
-            Self::Run { service_name, .. } | Self::Socket { service_name, .. } => service_name,
+            Self::Run { service_name, .. } | Self::Socket { service_name, .. } => {
+                Some(service_name)
+            }
+            Self::Notify => None,
         }
     }
 }
@@ -79,6 +88,7 @@ impl fmt::Display for Key {
                 service_name,
                 address,
             } => write!(f, "socket {service_name} {address}"),
+            Self::Notify => f.write_str("notify"),
         }
     }
 }
@@ -87,6 +97,9 @@ impl FromStr for Key {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "notify" {
+            return Ok(Self::Notify);
+        }
         let mut words = text.splitn(3, ' ');
         let (Some(kind), Some(name), Some(rest)) = (words.next(), words.next(), words.next())
         else {
@@ -126,6 +139,8 @@ struct Inner {
 struct Table {
     entries: Mutex<Entries>,
     changed: Notify,
+    /// The keeper has heard of all changes.
+    told: Notify,
     config: KeeperConfig,
 }
 
@@ -133,6 +148,8 @@ struct Table {
 struct Entries {
     held: HashMap<Key, Vec<Descriptor>>,
     untold: HashSet<Key>,
+    /// One of them is on its way.
+    telling: bool,
 }
 
 impl Keeper {
@@ -198,7 +215,7 @@ impl Keeper {
         let mut found = lock(&inner.found);
         let sockets = found.extract_if(|key, _| matches!(key, Key::Socket { .. }));
         let socket = |(key, mut descriptors): (Key, Vec<OwnedFd>)| match key {
-            Key::Run { .. } => None,
+            Key::Run { .. } | Key::Notify => None,
             Key::Socket {
                 service_name,
                 address,
@@ -220,11 +237,25 @@ impl Keeper {
     fn forget(&self, is_gone: impl Fn(&str) -> bool) {
         let Some(inner) = &self.0 else { return };
         let gone: Vec<_> = lock(&inner.found)
-            .extract_if(|key, _| is_gone(key.service_name()))
+            .extract_if(|key, _| key.service_name().is_some_and(&is_gone))
             .collect();
         for (key, _) in gone {
             self.release(key);
         }
+    }
+
+    /// Has the keeper hold the notify socket as well, and waits until it holds everything.
+    pub(crate) async fn hand_over(&self, notify: Option<Descriptor>) -> io::Result<()> {
+        let Some(inner) = &self.0 else {
+            return Ok(());
+        };
+        self.hold(Key::Notify, notify.into_iter().collect());
+        let all_told = async {
+            while !inner.table.is_told() {
+                inner.table.told.notified().await;
+            }
+        };
+        Ok(timeout(PATIENCE, all_told).await?)
     }
 
     /// Tells the keeper the rest and parts from it; where nothing is held any more, it ends.
@@ -244,8 +275,12 @@ impl Table {
     /// A change that the keeper has not heard of, with what is to be held, if anything.
     fn next_untold(&self) -> Option<(Key, Option<Vec<Descriptor>>)> {
         let mut entries = lock(&self.entries);
-        let key = entries.untold.iter().next().cloned()?;
-        entries.untold.remove(&key);
+        entries.telling = false;
+        let Some(key) = entries.untold.iter().next().cloned() else {
+            self.told.notify_one();
+            return None;
+        };
+        entries.telling = entries.untold.remove(&key);
         let held = entries.held.get(&key).cloned();
         Some((key, held))
     }
@@ -253,9 +288,14 @@ impl Table {
     /// A new keeper knows nothing.
     fn tell_all_again(&self) {
         let mut entries = lock(&self.entries);
-        let Entries { held, untold } = &mut *entries;
+        let Entries { held, untold, .. } = &mut *entries;
         untold.clear();
         untold.extend(held.keys().cloned());
+    }
+
+    fn is_told(&self) -> bool {
+        let entries = lock(&self.entries);
+        entries.untold.is_empty() && !entries.telling
     }
 
     fn is_empty(&self) -> bool {
@@ -269,7 +309,7 @@ impl fmt::Debug for Table {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -281,6 +321,7 @@ mod tests {
     fn a_key_is_read_as_it_is_written() {
         for text in [
             "run thor 42",
+            "notify",
             "socket thor tcp:127.0.0.1:80",
             "socket thor unix:/a folder/sock",
         ] {

@@ -35,7 +35,7 @@ pub use crate::{
     heimdall::Heimdall,
     identity::Identity,
     keeper::{Descriptor, server::run_keeper},
-    limits::raise_descriptor_limit,
+    limits::{raise_descriptor_limit, restore_descriptor_limit},
     loader::{Ports, ServiceLoader},
     log::{LogLine, LogQuery, LogStream, OutputStream},
     notify::Notice,

@@ -27,6 +27,20 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(hard)
 }
 
+/// Takes [`raise_descriptor_limit`] back, for a program that this process is about to execute and that raises
+/// it again.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn restore_descriptor_limit() -> io::Result<()> {
+    if let Some(&soft) = ORIGINAL.get() {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
+    }
+    Ok(())
+}
+
 /// The limits that the child sets, numbered as the kernel does.
 pub(crate) fn rlimits(options: &StartOptions) -> Result<Vec<(u32, libc::rlimit64)>, SpawnError> {
     let limits = options.rlimits.iter().map(|(name, value)| {

@@ -4,11 +4,11 @@ use std::{
     collections::HashMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::{OnceCell, Semaphore, broadcast};
+use tokio::sync::{OnceCell, OwnedRwLockWriteGuard, RwLock, Semaphore, broadcast};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
     watchdog,
 };
 
+mod handover;
 mod load;
 mod run;
 
@@ -63,7 +64,7 @@ struct Inner {
     config: ServiceLoaderConfig,
     ports: Ports,
     /// Apart from the configuration, as they change.
-    paths: RwLock<HashMap<String, PathBuf>>,
+    paths: std::sync::RwLock<HashMap<String, PathBuf>>,
     slots: Arc<Slots>,
     logs: Mutex<HashMap<String, Arc<Log>>>,
     notifier: Arc<Notifier>,
@@ -73,6 +74,10 @@ struct Inner {
     opened: OnceCell<()>,
     /// One at a time.
     turns: Semaphore,
+    /// Held for reading by each start under way.
+    starts: Arc<RwLock<()>>,
+    /// Keeps new starts away while another program is about to take over.
+    no_starts: Mutex<Option<OwnedRwLockWriteGuard<()>>>,
     tasks: TaskTracker,
     abandoned: CancellationToken,
 }
@@ -103,7 +108,7 @@ impl ServiceLoader {
         let keeper = Keeper::new(config.keeper.clone());
         Self {
             inner: Arc::new(Inner {
-                paths: RwLock::new(config.service_paths.clone()),
+                paths: std::sync::RwLock::new(config.service_paths.clone()),
                 ports,
                 slots: Arc::new(Slots::new()),
                 logs: Mutex::default(),
@@ -112,6 +117,8 @@ impl ServiceLoader {
                 opened: OnceCell::new(),
                 notifier: Arc::new(Notifier::new(config.cgroup_name.clone())),
                 turns: Semaphore::new(1),
+                starts: Arc::default(),
+                no_starts: Mutex::default(),
                 tasks: TaskTracker::new(),
                 abandoned: CancellationToken::new(),
                 config,
@@ -318,6 +325,7 @@ impl ServiceLoader {
     pub async fn end_leftovers(&self) -> Result<(), ServiceLoaderError> {
         self.inner.open().await;
         let is_known = |name: &str| self.inner.path(name).is_some();
+        self.inner.notifier.read(&self.inner.tasks);
         self.inner.keeper.forget_others(is_known);
         self.inner.sockets.retain(is_known);
         Ok(self.inner.ports.spawner.end_leftovers().await?)
@@ -368,6 +376,7 @@ impl Inner {
         reservation: Reservation,
     ) -> Result<Run, ServiceLoaderError> {
         self.turn().await;
+        let _starting = self.starts.read().await;
         self.open().await;
         let failed = |error| ServiceLoaderError::spawn_failed(service_name, &error);
         let program = program_path(path);
@@ -442,6 +451,7 @@ impl Inner {
             self.ports.spawner.containment();
             self.keeper.open(&self.tasks).await;
             self.sockets.resume();
+            self.resume_notifier();
         };
         self.opened.get_or_init(open).await;
     }

@@ -28,7 +28,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::{procfs, session::LEADERS};
+use crate::{Descriptor, procfs, session::LEADERS};
 
 /// The variable that names the socket.
 pub(crate) const VARIABLE: &str = "NOTIFY_SOCKET";
@@ -64,7 +64,7 @@ pub enum Notice {
 pub(crate) struct Notifier {
     /// Name of the hall, so that its next daemon has the same address.
     hall: Option<String>,
-    address: OnceLock<String>,
+    socket: OnceLock<(String, Arc<UnixDatagram>)>,
     listeners: Arc<Listeners>,
     receiver: OnceLock<DropGuard>,
 }
@@ -88,19 +88,46 @@ impl Notifier {
         }
     }
 
-    /// The socket's address, as services are told.
+    /// The socket's address, as services are told; from now on it is read.
     pub(crate) fn address(&self, tasks: &TaskTracker) -> io::Result<String> {
-        if let Some(address) = self.address.get() {
-            return Ok(address.clone());
+        let address = self.find_address()?;
+        self.read(tasks);
+        Ok(address)
+    }
+
+    /// The same, of a socket that is not read yet.
+    pub(crate) fn find_address(&self) -> io::Result<String> {
+        if self.socket.get().is_none() {
+            // Of two that come here at once, one takes its socket back.
+            let _ = self.socket.set(open_socket(self.hall.as_deref())?);
         }
-        let (address, socket) = open_socket(self.hall.as_deref())?;
-        let cancel = CancellationToken::new();
-        // Of two that come here at once, one takes its socket back.
-        if self.receiver.set(cancel.clone().drop_guard()).is_ok() {
-            tasks.spawn(receive(socket, Arc::clone(&self.listeners), cancel));
-            return Ok(self.address.get_or_init(|| address).clone());
-        }
-        Ok(self.address.wait().clone())
+        let address = self.socket.get().map(|(address, _)| address.clone());
+        address.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Reads the socket, if there is one.
+    pub(crate) fn read(&self, tasks: &TaskTracker) {
+        let Some((_, socket)) = self.socket.get() else {
+            return;
+        };
+        self.receiver.get_or_init(|| {
+            let cancel = CancellationToken::new();
+            let listeners = Arc::clone(&self.listeners);
+            tasks.spawn(receive(Arc::clone(socket), listeners, cancel.clone()));
+            cancel.drop_guard()
+        });
+    }
+
+    /// Goes on with a socket that an earlier program had open, and with what lies in it.
+    pub(crate) fn resume(&self, socket: OwnedFd) -> io::Result<()> {
+        // Nobody has asked for one before.
+        let _ = self.socket.set(adopt_socket(socket)?);
+        Ok(())
+    }
+
+    pub(crate) fn descriptor(&self) -> Option<Descriptor> {
+        let (_, socket) = self.socket.get()?;
+        Some(Arc::clone(socket) as Descriptor)
     }
 
     /// The notices of a leader's tree, those that came before this call as well.
@@ -197,7 +224,7 @@ fn leader_of(pid: u32) -> Option<u32> {
 }
 
 /// A socket with the hall's name or, where that is taken, one that the kernel picks; gone with the socket.
-fn open_socket(hall: Option<&str>) -> io::Result<(String, UnixDatagram)> {
+fn open_socket(hall: Option<&str>) -> io::Result<(String, Arc<UnixDatagram>)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
     setsockopt(&socket, PassCred, &true)?;
@@ -211,13 +238,18 @@ fn open_socket(hall: Option<&str>) -> io::Result<(String, UnixDatagram)> {
     if !matches!(named, Some(Ok(()))) {
         bind(socket.as_raw_fd(), &UnixAddr::new_unnamed())?;
     }
+    adopt_socket(socket)
+}
+
+fn adopt_socket(socket: OwnedFd) -> io::Result<(String, Arc<UnixDatagram>)> {
     let bound: UnixAddr = getsockname(socket.as_raw_fd())?;
     let name = bound.as_abstract().unwrap_or_default();
     let address = format!("@{}", String::from_utf8_lossy(name));
-    Ok((address, UnixDatagram::from_std(StdDatagram::from(socket))?))
+    let socket = UnixDatagram::from_std(StdDatagram::from(socket))?;
+    Ok((address, Arc::new(socket)))
 }
 
-async fn receive(socket: UnixDatagram, listeners: Arc<Listeners>, cancel: CancellationToken) {
+async fn receive(socket: Arc<UnixDatagram>, listeners: Arc<Listeners>, cancel: CancellationToken) {
     loop {
         let received = tokio::select! {
             () = cancel.cancelled() => return,

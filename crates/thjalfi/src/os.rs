@@ -159,6 +159,10 @@ impl ProcessSpawner for OsSpawner {
             Ok(Active::Cgroup(hall)) => Some(hall),
             Ok(Active::Session) | Err(_) => None,
         };
+        if matches!(self.active(), Ok(Active::Session)) {
+            // A daemon that has executed itself anew is still the one to whom orphans come.
+            self.start_reaper();
+        }
         let child = AdoptedChild::new(service_name, identity, pidfd.map(Pidfd::new), hall)?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.groups.extend(child.cgroup());
@@ -172,6 +176,9 @@ impl ProcessSpawner for OsSpawner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        if reaper::has_inherited_children()? {
+            self.start_reaper();
+        }
         match (self.active(), &self.cgroup_name) {
             (Ok(Active::Cgroup(hall)), Some(_)) => leftover::end_groups(hall, &held.groups).await,
             (Ok(Active::Session), Some(name)) => leftover::end_marked(name, &held.marks).await,
@@ -395,6 +402,7 @@ impl ChildProcess for OsChild {
     async fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
             let mut ready = self.leader.readable().await?;
+            LEADERS.may_be_reaped().await;
             let result = match self.leader.get_ref().reap(false) {
                 Ok(None) => {
                     ready.clear_ready();

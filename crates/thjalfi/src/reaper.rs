@@ -37,6 +37,16 @@ pub(crate) fn children() -> io::Result<Signal> {
     signal(SignalKind::child())
 }
 
+/// Whether the program that has executed this one has left children that are nobody's here.
+pub(crate) fn has_inherited_children() -> io::Result<bool> {
+    let children = procfs::children(std::process::id())?;
+    let is_nobodys = |pid: &u32| {
+        let session = procfs::stat(*pid).map_or(0, |stat| stat.session);
+        !LEADERS.contains(*pid) && session != own_session()
+    };
+    Ok(children.iter().any(is_nobodys))
+}
+
 /// A child of somebody else in front hides the strangers behind it. Mostly it is a leader, whose
 /// supervisor takes it away in a moment; else all children are looked at.
 async fn reap() -> io::Result<()> {

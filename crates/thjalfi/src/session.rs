@@ -10,11 +10,14 @@ use std::{
     io,
     sync::{
         Arc, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::Notify,
+};
 
 use crate::{
     Signal, SignalTarget,
@@ -30,14 +33,44 @@ pub(crate) const MARK: &str = "GLADSHEIM_RUN";
 pub(crate) static LEADERS: Leaders = Leaders {
     starting: RwLock::new(()),
     pids: std::sync::Mutex::new(BTreeSet::new()),
+    paused: AtomicBool::new(false),
+    resumed: Notify::const_new(),
 };
 
 pub(crate) struct Leaders {
     starting: RwLock<()>,
     pids: std::sync::Mutex<BTreeSet<u32>>,
+    /// None of them is reaped: that is left to the program that this process is about to execute.
+    paused: AtomicBool,
+    resumed: Notify,
 }
 
 impl Leaders {
+    /// From now on none of them is reaped.
+    pub(crate) fn pause(&self) {
+        self.paused.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.paused.store(false, Ordering::Release);
+        self.resumed.notify_waiters();
+    }
+
+    /// Returns at once, unless reaping is paused. Cancel safe.
+    pub(crate) async fn may_be_reaped(&self) {
+        loop {
+            let resumed = self.resumed.notified();
+            if !self.paused.load(Ordering::Acquire) {
+                return;
+            }
+            resumed.await;
+        }
+    }
+
+    pub(crate) fn contains(&self, pid: u32) -> bool {
+        self.pids().contains(&pid)
+    }
+
     /// Runs a start; the pid that it yields is a leader from then on.
     pub(crate) fn start<T, E>(
         &self,

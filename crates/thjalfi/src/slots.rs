@@ -200,6 +200,14 @@ impl Slots {
         }
     }
 
+    /// Whether a condition holds of the pids of all leaders.
+    pub(crate) fn all_leaders(&self, condition: impl Fn(u32) -> bool) -> bool {
+        self.lock().values().all(|slot| match slot {
+            Slot::Running(run) => condition(run.process.pid),
+            Slot::Starting { .. } => true,
+        })
+    }
+
     /// Kills all that runs, as far as that is possible without waiting.
     pub(crate) fn kill_all(&self) {
         for slot in self.lock().values() {

@@ -33,4 +33,5 @@ mod status;
 mod third_party;
 mod top;
 mod up;
+mod upgrade;
 mod watchdog;

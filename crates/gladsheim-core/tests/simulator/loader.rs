@@ -260,6 +260,12 @@ impl ServiceLoaderApi for FakeLoader {
         not_running(name)
     }
 
+    async fn hand_over(&self) -> Result<(), ServiceLoaderError> {
+        Ok(())
+    }
+
+    fn go_on(&self) {}
+
     async fn close(&self) {}
 
     fn subscribe(&self) -> broadcast::Receiver<ProcessEvent> {

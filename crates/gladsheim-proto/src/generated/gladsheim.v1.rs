@@ -590,6 +590,16 @@ pub struct SetLogLevelResponse {
     pub level: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpgradeRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpgradeResponse {
+    /// The program that is executed, and what it calls its version.
+    #[prost(string, tag = "1")]
+    pub program: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetDaemonRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Daemon {
@@ -604,6 +614,9 @@ pub struct Daemon {
     pub state_dir: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub containment: ::prost::alloc::string::String,
+    /// How often its process has executed its program anew.
+    #[prost(uint32, tag = "6")]
+    pub upgrades: u32,
 }
 /// Generated client implementations.
 pub mod gladsheim_service_client {
@@ -1158,6 +1171,24 @@ pub mod gladsheim_service_client {
                 .insert(GrpcMethod::new("gladsheim.v1.GladsheimService", "Shutdown"));
             self.inner.unary(req, path, codec).await
         }
+        /// Has the daemon execute its program anew, perhaps a newer one, as the same process and with all services running.
+        /// Answers just before it does so, and closes all connections; `Daemon.upgrades` tells whether it did. FAILED_PRECONDITION, and
+        /// everything is as it was, if the program cannot be executed or would not go on with this hall.
+        pub async fn upgrade(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpgradeRequest>,
+        ) -> std::result::Result<tonic::Response<super::UpgradeResponse>, tonic::Status> {
+            self.inner.ready().await.map_err(|e| {
+                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
+            })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path =
+                http::uri::PathAndQuery::from_static("/gladsheim.v1.GladsheimService/Upgrade");
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("gladsheim.v1.GladsheimService", "Upgrade"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Which daemon this is.
         pub async fn get_daemon(
             &mut self,
@@ -1352,6 +1383,13 @@ pub mod gladsheim_service_server {
             &self,
             request: tonic::Request<super::ShutdownRequest>,
         ) -> std::result::Result<tonic::Response<super::ShutdownResponse>, tonic::Status>;
+        /// Has the daemon execute its program anew, perhaps a newer one, as the same process and with all services running.
+        /// Answers just before it does so, and closes all connections; `Daemon.upgrades` tells whether it did. FAILED_PRECONDITION, and
+        /// everything is as it was, if the program cannot be executed or would not go on with this hall.
+        async fn upgrade(
+            &self,
+            request: tonic::Request<super::UpgradeRequest>,
+        ) -> std::result::Result<tonic::Response<super::UpgradeResponse>, tonic::Status>;
         /// Which daemon this is.
         async fn get_daemon(
             &self,
@@ -2467,6 +2505,45 @@ pub mod gladsheim_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ShutdownSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/gladsheim.v1.GladsheimService/Upgrade" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpgradeSvc<T: GladsheimService>(pub Arc<T>);
+                    impl<T: GladsheimService> tonic::server::UnaryService<super::UpgradeRequest> for UpgradeSvc<T> {
+                        type Response = super::UpgradeResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpgradeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GladsheimService>::upgrade(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpgradeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

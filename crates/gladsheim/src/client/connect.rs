@@ -18,6 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Client,
+    pub(super) socket: PathBuf,
     pub(super) output: Output,
 }
 
@@ -29,7 +30,11 @@ impl Session {
         if let Some(ours) = hall_file {
             same_hall(&client, &socket, ours).await?;
         }
-        Ok(Self { client, output })
+        Ok(Self {
+            client,
+            socket,
+            output,
+        })
     }
 }
 

@@ -96,6 +96,20 @@ pub(crate) enum CliError {
     /// The log of the daemon in the background cannot be written.
     #[error("cannot write the daemon's log {}", path.display())]
     DaemonLog { path: PathBuf, source: io::Error },
+    /// It could not be executed after all, or gave up.
+    #[error("not upgraded: the same program goes on; the daemon's log says why")]
+    NotUpgraded,
+    /// Nothing is known of it.
+    #[error("the upgraded daemon does not answer within {0:?}; its log may say why")]
+    NotAnswering(Duration),
+    /// The hall file names another one than the running daemon has.
+    #[error(
+        "`{key}` has changed in the hall file, which takes effect when the daemon is started again"
+    )]
+    OtherPlace { key: &'static str },
+    /// What the program before has left is not there.
+    #[error("cannot go on after the program before")]
+    Handover(#[source] io::Error),
     /// The runtime could not be set up.
     #[error("cannot set up the event loop")]
     Runtime(#[source] io::Error),
@@ -166,7 +180,8 @@ impl CliError {
             | Self::Import(_)
             | Self::NotWritten { .. }
             | Self::NoTerminal
-            | Self::Pattern { .. } => 2,
+            | Self::Pattern { .. }
+            | Self::OtherPlace { .. } => 2,
             Self::NoMatch { .. } => 4,
             Self::NoDaemon { .. } | Self::OtherHall { .. } | Self::Gone(_) => 3,
             Self::SocketRefused { .. } => 6,
@@ -176,6 +191,7 @@ impl CliError {
                 Code::NotFound => 4,
                 Code::PermissionDenied => 6,
                 _ if reason::of(status) == Some(reason::NEEDED_BY_OTHERS) => 6,
+                _ if reason::of(status) == Some(reason::UPGRADING) => 3,
                 _ => 1,
             },
             Self::NotUp { reason, .. } if reason == reason::UNAUTHORIZED => 6,
@@ -185,6 +201,9 @@ impl CliError {
             | Self::DetachedEnded { .. }
             | Self::Detach(_)
             | Self::DaemonLog { .. }
+            | Self::NotUpgraded
+            | Self::NotAnswering(_)
+            | Self::Handover(_)
             | Self::Runtime(_)
             | Self::Output(_) => 1,
         }
@@ -200,6 +219,8 @@ impl CliError {
             | Self::NotWritten { .. }
             | Self::NoTerminal
             | Self::Pattern { .. } => "usage",
+            Self::OtherPlace { .. } => reason::HALL_FILE,
+            Self::NotUpgraded | Self::NotAnswering(_) => reason::NOT_UPGRADED,
             Self::NoMatch { .. } => reason::NOT_FOUND,
             Self::NoDaemon { .. } => "no_daemon",
             Self::SocketRefused { .. } => reason::ACCESS_DENIED,
@@ -214,7 +235,7 @@ impl CliError {
             | Self::DetachedEnded { .. }
             | Self::Detach(_)
             | Self::DaemonLog { .. } => "daemon_failed",
-            Self::Runtime(_) | Self::Output(_) => reason::INTERNAL,
+            Self::Handover(_) | Self::Runtime(_) | Self::Output(_) => reason::INTERNAL,
         }
     }
 

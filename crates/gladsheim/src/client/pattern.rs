@@ -10,7 +10,8 @@ impl Session {
     /// hall file. Other names are left as they are, whether there is such a service or not.
     pub(super) async fn named(&self, names: Vec<String>) -> Result<Vec<String>, CliError> {
         // No service can have such a name.
-        let is_pattern = |name: &str| name.contains(['*', '?', '[']);
+        let is_pattern =
+            |name: &str| name.contains(['*', '?', '[']) && !name.contains(char::is_control);
         if !names.iter().any(|name| is_pattern(name)) {
             return Ok(names);
         }

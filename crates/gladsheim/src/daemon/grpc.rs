@@ -21,6 +21,7 @@ use super::{
     error::{internal, invalid, status},
     reload::{Asked, Reloader},
     telemetry,
+    upgrade::{Upgrader, upgrading},
 };
 
 mod follow;
@@ -39,11 +40,13 @@ pub(super) struct Service {
     /// What `GetDaemon` answers.
     pub(super) daemon: Daemon,
     pub(super) reloader: Reloader,
+    pub(super) upgrader: Upgrader,
     /// Where commands go on whose caller does not wait any more.
     pub(super) tasks: TaskTracker,
     /// Cancelled by a call of `Shutdown`.
     pub(super) stop: CancellationToken,
-    /// Cancelled once all services are stopped: streams end, and `Shutdown` is answered.
+    /// Cancelled once all services are stopped, or before an upgrade: streams end, and `Shutdown` and `Upgrade` are
+    /// answered.
     pub(super) stopped: CancellationToken,
 }
 
@@ -274,7 +277,7 @@ impl GladsheimService for Service {
         let met = tokio::select! {
             biased;
             met = waited => met.map_err(status)?,
-            () = self.stopped.cancelled() => return Err(not_open()),
+            () = self.stopped.cancelled() => return Err(self.gone()),
         };
         let exited = condition == WaitCondition::Exited;
         answer(WaitServiceResponse {
@@ -292,11 +295,10 @@ impl GladsheimService for Service {
     ) -> Answer<Self::WatchEventsStream> {
         let request = request.into_inner();
         self.check_name(&request.service_name)?;
-        answer(follow::events(
-            self.hall.events_since(request.since),
-            request,
-            self.stopped.clone(),
-        ))
+        let since = self.hall.events_since(request.since);
+        let follow = request.follow;
+        let events = follow::events(since, request, self.stopped.clone());
+        answer(self.explained(events, follow))
     }
 
     type WatchHealthStream = Messages<ServiceHealth>;
@@ -309,7 +311,8 @@ impl GladsheimService for Service {
         // Subscribed before the present is read: no check falls between the two.
         let updates = self.hall.watch_health(&name).map_err(status)?;
         let present = self.hall.get_health(&name).map_err(status)?;
-        answer(follow::health(present, updates, self.stopped.clone()))
+        let health = follow::health(present, updates, self.stopped.clone());
+        answer(self.explained(health, true))
     }
 
     type StreamLogsStream = Messages<LogLine>;
@@ -329,7 +332,8 @@ impl GladsheimService for Service {
             .map(|name| self.hall.read_log(name, query))
             .collect::<Result<Vec<_>, _>>()
             .map_err(status)?;
-        answer(log::merged(sources, query.follow, self.stopped.clone()))
+        let lines = log::merged(sources, query.follow, self.stopped.clone());
+        answer(self.explained(lines, query.follow))
     }
 
     type BringUpStream = Messages<BringUpProgress>;
@@ -383,6 +387,16 @@ impl GladsheimService for Service {
         })
     }
 
+    /// Answers once nothing else is answered any more.
+    async fn upgrade(&self, request: Request<UpgradeRequest>) -> Answer<UpgradeResponse> {
+        drop(request);
+        let upgrader = self.upgrader.clone();
+        let prepared = self.to_its_end(async move { upgrader.prepare().await });
+        let response = prepared.await??;
+        self.stopped.cancelled().await;
+        answer(response)
+    }
+
     async fn get_daemon(&self, _: Request<GetDaemonRequest>) -> Answer<Daemon> {
         answer(self.daemon.clone())
     }
@@ -404,6 +418,24 @@ impl Service {
             self.hall.service_names()
         } else {
             vec![name]
+        }
+    }
+
+    /// Whether the daemon has ended, or will answer again.
+    fn gone(&self) -> Status {
+        if self.upgrader.is_under_way() {
+            upgrading()
+        } else {
+            not_open()
+        }
+    }
+
+    /// A stream that says why it ends, if it would not end by itself.
+    fn explained<T: Send + 'static>(&self, messages: Messages<T>, follows: bool) -> Messages<T> {
+        if follows {
+            self.upgrader.explain(messages)
+        } else {
+            messages
         }
     }
 

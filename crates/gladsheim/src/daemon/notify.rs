@@ -11,6 +11,8 @@ use std::{
     },
 };
 
+use nix::time::{ClockId, clock_gettime};
+
 /// Where the supervisor listens, if it wants to know.
 #[derive(Debug)]
 pub(super) struct Notifier {
@@ -29,6 +31,15 @@ impl Notifier {
             }
         });
         Self { target }
+    }
+
+    /// Tells that this process executes its program anew, and will be ready again.
+    pub(super) fn reloading(&self) {
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC);
+        let micros = now.map_or(0, |now| {
+            i128::from(now.tv_sec()) * 1_000_000 + i128::from(now.tv_nsec()) / 1000
+        });
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
     /// Sends `state`, for example `READY=1`. Never waits; a failure is logged only.

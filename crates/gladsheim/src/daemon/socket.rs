@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, File},
     io::{self, ErrorKind},
     os::{
-        fd::AsRawFd as _,
+        fd::{AsFd, AsRawFd as _, OwnedFd},
         unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _},
     },
     path::{Path, PathBuf},
@@ -72,6 +72,27 @@ impl ControlSocket {
     }
 }
 
+impl ControlSocket {
+    /// The socket of the program that this process has executed before. Needs a runtime.
+    pub(super) fn inherit(
+        listener: OwnedFd,
+        path: &Path,
+        audience: Audience,
+    ) -> Result<Self, SocketError> {
+        let failed = |source| SocketError::io(path, source);
+        let found = path.symlink_metadata().map_err(failed)?;
+        let place = SocketPlace {
+            path: path.to_path_buf(),
+            identity: (found.dev(), found.ino()),
+        };
+        place.open_to(audience).map_err(failed)?;
+        Ok(Self {
+            listener: UnixListener::from_std(listener.into()).map_err(failed)?,
+            file: SocketFile(place),
+        })
+    }
+}
+
 impl SocketFile {
     /// Its place, which does not remove it.
     pub(super) fn place(&self) -> SocketPlace {
@@ -103,6 +124,11 @@ impl SocketError {
             source,
         }
     }
+}
+
+/// Another descriptor of the same socket or lock, which no program inherits.
+pub(super) fn copy(fd: &impl AsFd) -> io::Result<OwnedFd> {
+    fd.as_fd().try_clone_to_owned()
 }
 
 /// Whether a socket may be put at `path`: nothing is there, or what a killed daemon has left.

@@ -3,7 +3,10 @@
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -11,7 +14,7 @@ use std::{
 #[derive(Debug)]
 pub(super) struct StateFolder {
     /// Its lock lasts as long as the descriptor, which no service inherits.
-    _lock: File,
+    lock: File,
 }
 
 /// Why a state folder cannot be had.
@@ -68,7 +71,20 @@ impl StateFolder {
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(unusable)?;
-        Ok(Self { _lock: lock })
+        Ok(Self { lock })
+    }
+}
+
+impl StateFolder {
+    /// The folder of the program that this process has executed before, with its lock.
+    pub(super) fn inherit(lock: OwnedFd) -> Self {
+        Self { lock: lock.into() }
+    }
+}
+
+impl AsFd for StateFolder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 }
 

@@ -27,6 +27,7 @@ impl Hall {
                     // The same as the hall's own.
                     state_dir: _,
                     shutdown_deadline,
+                    events_before: _,
                 },
             metrics,
             on_file_change,

@@ -415,6 +415,10 @@ impl GladsheimService for Service {
         not_played()
     }
 
+    async fn upgrade(&self, _: Request<UpgradeRequest>) -> Answer<UpgradeResponse> {
+        not_played()
+    }
+
     async fn shutdown(&self, _: Request<ShutdownRequest>) -> Answer<ShutdownResponse> {
         self.0.lock().expect("not poisoned").was_shut_down = true;
         Ok(Response::new(ShutdownResponse::default()))

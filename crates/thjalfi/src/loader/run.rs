@@ -116,7 +116,7 @@ impl Inner {
         };
         let ready = ready || setting.options.readiness == Readiness::Exec;
         if setting.options.listens()
-            && let Err(error) = self.notifier.address(&self.tasks)
+            && let Err(error) = self.notifier.find_address()
         {
             tracing::warn!(service = service_name, %error, "it cannot tell of itself any more");
         }

@@ -31,6 +31,7 @@ const NEEDED: [(&str, Role); 31] = [
     // Also a dry run: it reads what the file says of everybody.
     ("gladsheim.v1.GladsheimService/Reload", Control),
     ("gladsheim.v1.GladsheimService/Shutdown", Control),
+    ("gladsheim.v1.GladsheimService/Upgrade", Control),
     ("gladsheim.v1.GladsheimService/GetDaemon", Read),
     ("gladsheim.v1.GladsheimService/SetLogLevel", Control),
     ("grpc.health.v1.Health/Check", Read),
