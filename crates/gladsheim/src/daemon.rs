@@ -143,28 +143,28 @@ pub(crate) async fn run(mut hall: Hall, options: DaemonOptions) -> Result<(), Da
     let grants = hall.grants().map_err(DaemonError::Access)?;
     let upgrades = handover.as_ref().map_or(0, |handover| handover.upgrades);
     let events = handover.as_ref().map_or(0, |handover| handover.events);
-    let audience = Audience::of(&grants);
-    let (state, socket) = match handover {
-        Some(Handover { listener, lock, .. }) => {
-            let socket = ControlSocket::inherit(listener, &hall.socket, audience)?;
-            (StateFolder::inherit(lock), socket)
-        }
+    let (listener, lock) = handover.map(|it| (it.listener, it.lock)).unzip();
+    let state = match lock {
+        Some(lock) => StateFolder::inherit(lock),
         None => {
             // Nobody holds a folder that is not there: where the socket cannot be had, none is left behind.
             if !hall.state_dir.exists() {
                 socket::ensure_free(&hall.socket).await?;
             }
-            let state = StateFolder::open(&hall.state_dir, hall.config.loader.log_dir.as_deref())?;
-            (state, ControlSocket::bind(&hall.socket, audience).await?)
+            StateFolder::open(&hall.state_dir, hall.config.loader.log_dir.as_deref())?
         }
     };
-    let ControlSocket { listener, file } = socket;
     if let Err(error) = raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let metrics_listener = match hall.metrics {
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
+    };
+    let audience = Audience::of(&grants);
+    let ControlSocket { listener, file } = match listener {
+        Some(listener) => ControlSocket::inherit(listener, &hall.socket, audience)?,
+        None => ControlSocket::bind(&hall.socket, audience).await?,
     };
     let access = Arc::new(AccessControl::new(grants));
     let daemon_keys = hall.daemon_keys();
