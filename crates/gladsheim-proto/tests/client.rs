@@ -72,5 +72,5 @@ fn the_descriptors_name_every_method() {
         .next()
         .expect("a service");
     assert_eq!(service.name(), "GladsheimService");
-    assert_eq!(service.method.len(), 27);
+    assert_eq!(service.method.len(), 28);
 }

@@ -3,7 +3,7 @@
 use crate::hall::Role::{self, Control, Read};
 
 /// Every method that the daemon serves.
-const NEEDED: [(&str, Role); 31] = [
+const NEEDED: [(&str, Role); 32] = [
     ("gladsheim.v1.GladsheimService/LoadService", Control),
     ("gladsheim.v1.GladsheimService/StartService", Control),
     ("gladsheim.v1.GladsheimService/StopService", Control),
