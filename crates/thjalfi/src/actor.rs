@@ -81,7 +81,7 @@ pub(crate) struct Supervisor {
     /// Of a service that tells of itself, and where to sign off.
     pub(crate) notices: Option<(mpsc::Receiver<Notice>, Arc<Notifier>)>,
     /// Until when the start may take, if the service asked for more time.
-    pub(crate) extended: Arc<watch::Sender<Option<Instant>>>,
+    pub(crate) extended: watch::Sender<Option<Instant>>,
     pub(crate) output: Option<Output>,
     pub(crate) after_stop: Option<AfterStop>,
     pub(crate) keeper: Keeper,

@@ -138,7 +138,7 @@ impl ServiceLoader {
     ) -> Result<ServiceProcess, ServiceLoaderError> {
         let limit = self.inner.startup_limit(&options);
         let run = self.launch(service_name, options).await?;
-        match run.ready_within(limit).await {
+        match run.process.within_start(limit, run.process.ready()).await {
             Some(ready) => ready.map(|()| run.process),
             None => {
                 run.end(slots::kill).await;

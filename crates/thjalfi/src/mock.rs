@@ -47,6 +47,7 @@ impl FakeProcess {
                 ready,
                 exit,
                 keep_alive: keep_alive.subscribe(),
+                extended: watch::channel(None).1,
                 cgroup: None,
                 mark: None,
             }),

@@ -8,10 +8,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     ProcessIdentity, ProcessInfo, ServiceLoaderError, Signal,
+    actor::reached,
     adopt::boot_id,
     procfs,
     tree::Membership,
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) ready: watch::Receiver<bool>,
     pub(crate) exit: watch::Receiver<Option<ProcessExit>>,
     pub(crate) keep_alive: watch::Receiver<KeepAlive>,
+    /// Until when the start may take, if the service asked for more time.
+    pub(crate) extended: watch::Receiver<Option<Instant>>,
     pub(crate) cgroup: Option<PathBuf>,
     pub(crate) mark: Option<String>,
 }
@@ -121,6 +124,28 @@ impl ServiceProcess {
             "{}: ended before it was ready ({how})",
             self.service_name
         )))
+    }
+
+    /// Added: awaits something of a start, at most for `limit` or, if that is longer, as long as the service asks for by
+    /// `EXTEND_TIMEOUT_USEC`; `None` if it is not there then. Cancel safe if that is.
+    pub async fn within_start<T>(
+        &self,
+        limit: Duration,
+        awaited: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut extended = self.shared.extended.clone();
+        let mut deadline = Instant::now().checked_add(limit);
+        let mut until = *extended.borrow_and_update();
+        tokio::pin!(awaited);
+        loop {
+            deadline = deadline.map(|deadline| until.unwrap_or(deadline).max(deadline));
+            tokio::select! {
+                biased;
+                value = &mut awaited => return Some(value),
+                Ok(()) = extended.changed() => until = *extended.borrow_and_update(),
+                () = reached(deadline) => return None,
+            }
+        }
     }
 
     /// Added: waits until the service has not sent `WATCHDOG=1` for `interval`, counted from this call at the

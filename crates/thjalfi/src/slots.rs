@@ -7,13 +7,13 @@ use std::{
 
 use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     ProcessEvent, ServiceLoaderError, ServiceProcess,
-    actor::{Command, OnTimeout, StopOutcome, reached},
+    actor::{Command, OnTimeout, StopOutcome},
     command::Setting,
 };
 
@@ -46,8 +46,6 @@ pub(crate) struct Run {
     pub(crate) commands: mpsc::UnboundedSender<Box<Command>>,
     /// Being stopped, or its leader has ended.
     pub(crate) ending: Arc<watch::Sender<bool>>,
-    /// Until when the start may take, if the service asked for more time.
-    pub(crate) extended: Arc<watch::Sender<Option<Instant>>>,
 }
 
 impl Run {
@@ -65,30 +63,6 @@ impl Run {
             Err(_) => {
                 self.process.exited().await;
                 StopOutcome::Ended
-            }
-        }
-    }
-
-    /// Waits until the service is ready, at most for `limit` or as long as it asked for itself;
-    /// `None` if it is not ready then.
-    pub(crate) async fn ready_within(
-        &self,
-        limit: Duration,
-    ) -> Option<Result<(), ServiceLoaderError>> {
-        let mut extended = self.extended.subscribe();
-        let mut deadline = Instant::now().checked_add(limit);
-        let ready = self.process.ready();
-        tokio::pin!(ready);
-        loop {
-            tokio::select! {
-                biased;
-                ready = &mut ready => return Some(ready),
-                // The sender lives in `self`, so this cannot fail.
-                _ = extended.changed() => {
-                    let until = *extended.borrow_and_update();
-                    deadline = deadline.map(|deadline| until.unwrap_or(deadline).max(deadline));
-                }
-                () = reached(deadline) => return None,
             }
         }
     }

@@ -4,7 +4,7 @@ use roskva::HealthStatus;
 use skirnir::{Cause, RunEnd, ServiceState, Transition};
 use std::{sync::Arc, time::SystemTime};
 use thjalfi::{Readiness, ServiceLoaderError, ServiceProcess, StartOptions};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{Begun, Ending, Intent, Outcome, Phase, Run, ServiceActor, Then, dependency};
 use crate::{
@@ -249,9 +249,9 @@ impl ServiceActor {
                 }
                 Ok(())
             };
-            Outcome::Ready(match timeout(limit, ready).await {
-                Ok(result) => result,
-                Err(_) => Err(ServiceLoaderError::StartupTimeout(format!(
+            Outcome::Ready(match process.within_start(limit, ready).await {
+                Some(result) => result,
+                None => Err(ServiceLoaderError::StartupTimeout(format!(
                     "{name}: not ready after {limit:?}"
                 ))),
             })

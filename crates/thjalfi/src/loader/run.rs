@@ -33,6 +33,7 @@ impl Inner {
         let (ready_told, ready) = watch::channel(false);
         let (exit_told, exit) = watch::channel(None);
         let keep_alive = watch::Sender::new(KeepAlive::default());
+        let extended = watch::Sender::new(None);
         let run = Run {
             process: ServiceProcess {
                 service_name: service_name.to_owned(),
@@ -43,6 +44,7 @@ impl Inner {
                     ready,
                     exit,
                     keep_alive: keep_alive.subscribe(),
+                    extended: extended.subscribe(),
                     cgroup: child.cgroup(),
                     mark: child.mark(),
                 }),
@@ -50,7 +52,6 @@ impl Inner {
             setting: Arc::clone(&setting),
             commands,
             ending: Arc::new(watch::Sender::new(false)),
-            extended: Arc::new(watch::Sender::new(None)),
         };
         let notices = options.listens().then(|| {
             let notices = self.notifier.listen(child.pid(), child.cgroup());
@@ -72,7 +73,7 @@ impl Inner {
             exit: exit_told,
             keep_alive,
             notices,
-            extended: Arc::clone(&run.extended),
+            extended,
             output,
             after_stop: options.post_stop.clone().map(|command| AfterStop {
                 setting,
