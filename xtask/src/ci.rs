@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 
-use crate::{codegen, lint, release_check, table, test, tidy, vm_test};
+use crate::{codegen, dist, lint, release_check, table, test, tidy, vm_test};
 
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
     ("release-check", || {
         release_check::run(&release_check::Args::default())
     }),
+    ("dist --quick", || dist::run(&dist::Args::quick())),
     ("test --all-features", || {
         test::run(&test::Args::everything())
     }),

@@ -16,6 +16,7 @@ mod bench;
 mod ci;
 mod codegen;
 mod command;
+mod dist;
 mod lint;
 mod release_check;
 mod session;
@@ -53,6 +54,8 @@ enum Verb {
     Codegen(codegen::Args),
     /// Write down the public API of each library
     Api(api::Args),
+    /// Build a static binary, and a Debian package with all that belongs to it
+    Dist(dist::Args),
     /// Check that each crate could be published as it stands
     ReleaseCheck(release_check::Args),
     /// Run everything that has to pass before a change goes in
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Codegen(args) => codegen::run(&args),
         Verb::Api(args) => api::run(&args),
+        Verb::Dist(args) => dist::run(&args),
         Verb::ReleaseCheck(args) => release_check::run(&args),
         Verb::Ci => ci::run(),
     };
