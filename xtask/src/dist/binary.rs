@@ -46,8 +46,9 @@ pub(super) fn is_static(elf: &[u8]) -> bool {
         let table = usize::try_from(number(32, 8)?).ok()?;
         let size = usize::try_from(number(54, 2)?).ok()?;
         let count = usize::try_from(number(56, 2)?).ok()?;
-        let mut kinds = (0..count).map(|index| number(table + index * size, 4));
-        Some(kinds.any(|kind| kind == Some(PT_INTERP)))
+        let kinds = (0..count).map(|index| number(table + index * size, 4));
+        let kinds: Vec<u64> = kinds.collect::<Option<_>>()?;
+        Some(kinds.contains(&PT_INTERP))
     };
     elf.starts_with(b"\x7fELF\x02\x01") && interpreted() == Some(false)
 }
