@@ -20,6 +20,9 @@ use crate::output::explain;
 
 /// How many samples are kept for a sparkline.
 pub(super) const SAMPLES: usize = 60;
+/// A hall that had services is without any only if it stays so for this long, in ms: one that closes lets go of
+/// its services before its daemon ends, and what was known last is to stay.
+const CLOSING_MS: i64 = 3000;
 /// How many lines of output are kept.
 const LINES: usize = 500;
 
@@ -165,6 +168,8 @@ pub(super) struct Model {
     /// Commands under way, by service.
     pub(super) under_way: BTreeMap<String, Action>,
     pub(super) now_unix_ms: i64,
+    /// Since when the daemon tells of no services any more.
+    emptied_at: Option<i64>,
 }
 
 impl Model {
@@ -186,6 +191,7 @@ impl Model {
             notice: None,
             under_way: BTreeMap::new(),
             now_unix_ms,
+            emptied_at: None,
         }
     }
 
@@ -210,6 +216,7 @@ impl Model {
                 Vec::new()
             }
             Event::Lost(reason) => {
+                self.emptied_at = None;
                 if !matches!(self.link, Link::Lost(..)) {
                     self.link = Link::Lost(reason, now_unix_ms);
                 }
@@ -273,6 +280,14 @@ impl Model {
     }
 
     fn polled(&mut self, services: Vec<ServiceStatus>, system: SystemUsage) {
+        if services.is_empty() && !self.services.is_empty() {
+            let since = *self.emptied_at.get_or_insert(self.now_unix_ms);
+            if self.now_unix_ms.saturating_sub(since) < CLOSING_MS {
+                return;
+            }
+        } else {
+            self.emptied_at = None;
+        }
         let mut known: BTreeMap<String, Service> = self
             .services
             .drain(..)

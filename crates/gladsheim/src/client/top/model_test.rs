@@ -226,3 +226,18 @@ fn control_keys_mean_the_same_everywhere() {
         }
     }
 }
+
+#[test]
+fn a_hall_that_closes_keeps_its_rows_and_one_that_stays_empty_loses_them() {
+    let mut model = model();
+    let empty = || Event::Polled(Vec::new(), SystemUsage::default());
+    model.update(empty(), 10);
+    model.update(Event::Lost("gone".into()), 20);
+    assert_eq!(names(&model).len(), 3);
+    model.update(polled(), 5000);
+    model.update(empty(), 6000);
+    assert_eq!(names(&model).len(), 3);
+    model.update(empty(), 6000 + CLOSING_MS);
+    assert_eq!(names(&model).len(), 0);
+    assert_eq!(model.link, Link::Up);
+}
