@@ -78,14 +78,18 @@ impl LimitEnforcer for CgroupEnforcer {
             OomPolicy::Stop => "1",
             OomPolicy::Continue => "0",
         };
-        write(cgroup, "memory.oom.group", oom_group)?;
-        write(cgroup, "memory.high", &or_max(policy.memory_high_bytes))?;
+        // Each file is looked for at each start: one look for all that a missing controller lacks.
+        let memory = cgroup.join("memory.max").exists();
+        if memory {
+            write(cgroup, "memory.oom.group", oom_group)?;
+            write(cgroup, "memory.high", &or_max(policy.memory_high_bytes))?;
+        }
         Ok(Enforced {
-            memory: write(cgroup, "memory.max", &or_max(limits.max_memory_bytes))?,
+            memory: memory && write(cgroup, "memory.max", &or_max(limits.max_memory_bytes))?,
             cpu: write(
                 cgroup,
                 "cpu.max",
-                &cpu_max(limits.max_cpu_percent, online_cpus()),
+                &cpu_max(limits.max_cpu_percent, online_cpus),
             )?,
             pids: write(cgroup, "pids.max", &or_max(policy.pids))?,
         })
@@ -132,11 +136,11 @@ fn or_max(limit: u64) -> String {
     }
 }
 
-fn cpu_max(percent: f32, cpus: u64) -> String {
+fn cpu_max(percent: f32, cpus: impl FnOnce() -> u64) -> String {
     if percent == 0.0 {
         return format!("max {CPU_PERIOD_MICROS}");
     }
-    let quota = f64::from(percent) / 100.0 * (cpus * CPU_PERIOD_MICROS) as f64;
+    let quota = f64::from(percent) / 100.0 * (cpus() * CPU_PERIOD_MICROS) as f64;
     format!(
         "{} {CPU_PERIOD_MICROS}",
         (quota.round() as u64).max(CPU_QUOTA_MIN_MICROS)
@@ -263,9 +267,9 @@ mod tests {
 
     #[test]
     fn cpu_share_is_of_all_cpus_together() {
-        assert_eq!(cpu_max(25.0, 4), "100000 100000");
-        assert_eq!(cpu_max(20.0, 2), "40000 100000");
-        assert_eq!(cpu_max(0.001, 1), "1000 100000");
+        assert_eq!(cpu_max(25.0, || 4), "100000 100000");
+        assert_eq!(cpu_max(20.0, || 2), "40000 100000");
+        assert_eq!(cpu_max(0.001, || 1), "1000 100000");
     }
 
     #[test]

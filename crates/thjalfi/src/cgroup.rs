@@ -239,6 +239,9 @@ impl Group {
     /// Kills all members but the leader, which is being killed already; those that are being forked
     /// as well, unless there was no other member yet.
     pub(crate) fn kill(&mut self, leader: Option<u32>) -> io::Result<()> {
+        if leader.is_none() && self.is_empty()? {
+            return Ok(());
+        }
         if self.members()?.iter().all(|pid| Some(*pid) == leader) && !self.has_subgroups()? {
             return Ok(());
         }
@@ -251,11 +254,11 @@ impl Group {
     }
 
     /// Sends a signal to each member.
-    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
-        let members = self.members()?;
-        if members.is_empty() {
+    pub(crate) fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        if self.is_empty()? {
             return Ok(());
         }
+        let members = self.members()?;
         let opened: Vec<(u32, Pidfd)> = members
             .into_iter()
             .filter_map(|pid| Some((pid, Pidfd::open(pid).ok()?)))
@@ -278,18 +281,33 @@ impl Group {
 
     /// Members that the kernel has killed for want of memory, see [`oom_kills`].
     pub(crate) fn oom_kills(&self) -> u64 {
-        oom_kills(&self.folder)
+        if self.counts {
+            oom_kills(&self.folder)
+        } else {
+            0
+        }
+    }
+
+    /// Whether no process is left, here and in groups below. It stays so: nobody is born into it any more.
+    fn is_empty(&mut self) -> io::Result<bool> {
+        if !self.empty && self.events.is_none() {
+            let file = self.open_events()?;
+            self.empty = !populated(&file)?;
+        }
+        Ok(self.empty)
+    }
+
+    fn open_events(&self) -> io::Result<File> {
+        File::open(self.folder.join("cgroup.events"))
     }
 
     /// Waits until no process is left. Cancel safe.
     pub(crate) async fn gone(&mut self) -> io::Result<()> {
+        if self.is_empty()? {
+            return Ok(());
+        }
         if self.events.is_none() {
-            let file = File::open(self.folder.join("cgroup.events"))?;
-            if !populated(&file)? {
-                self.empty = true;
-                return Ok(());
-            }
-            self.events = Some(sys::watch_file(file)?);
+            self.events = Some(sys::watch_file(self.open_events()?)?);
         }
         while let Some(events) = &self.events {
             // The kernel reports what changed after the last reading, so clear before reading.

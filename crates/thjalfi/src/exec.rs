@@ -20,8 +20,14 @@ use std::{
 
 use crate::{error::Stage, socket::FIRST, sys::Pidfd};
 
-/// Room for the child's frames; touched pages only cost memory.
-const STACK_SIZE: usize = 64 * 1024;
+mod clone;
+mod seat;
+
+use clone::Birth;
+use seat::Seated;
+
+/// Room for the child's frames. (To free 64 KiB and more, the allocator would tidy up all it has.)
+const STACK_SIZE: usize = 32 * 1024;
 /// Highest signal number of the kernel.
 const SIGNALS: c_int = 64;
 
@@ -58,10 +64,47 @@ struct Brief<'a> {
     envp: &'a [*const c_char],
     /// `LISTEN_PID=`, to which the child adds its own.
     listen_pid: *mut ListenPid,
+    stdio: [RawFd; 3],
+    executable: Option<RawFd>,
+    /// The child shares our descriptors, and needs none from this number on.
+    beyond: Option<usize>,
     /// Joined by the child itself where `clone3` could not do it.
     join: bool,
     stage: Stage,
     failure: Option<c_int>,
+}
+
+impl Brief<'_> {
+    fn birth(&mut self) -> Birth {
+        Birth {
+            child,
+            cgroup: self.plan.cgroup.map(|folder| folder.as_raw_fd()),
+            share_files: self.beyond.is_some(),
+            argument: ptr::from_mut(self).cast(),
+        }
+    }
+
+    /// With what the child inherits in seats, which are cleared when this returns.
+    fn clone_seated(
+        &mut self,
+        mut seated: Seated,
+        stack: &mut [MaybeUninit<u8>],
+        pidfd: &mut RawFd,
+    ) -> io::Result<c_long> {
+        let before = (self.stdio, self.executable);
+        for (number, fd) in self.stdio.iter_mut().zip(self.plan.stdio).skip(1) {
+            *number = seated.put(fd)?;
+        }
+        if let (Some(number), Some((fd, _))) = (&mut self.executable, self.plan.executable) {
+            *number = seated.put(fd)?;
+        }
+        self.stdio[0] = seated.null();
+        self.beyond = Some(seated.beyond());
+        let result = clone::clone3(&self.birth(), stack, pidfd);
+        self.beyond = None;
+        (self.stdio, self.executable) = before;
+        Ok(result)
+    }
 }
 
 /// Starts the program and returns once `exec` has succeeded.
@@ -82,6 +125,9 @@ pub(crate) fn run(plan: &Plan<'_>) -> Result<(u32, Pidfd), (Stage, io::Error)> {
         argv: &argv,
         envp: &envp,
         listen_pid,
+        stdio: plan.stdio.map(|fd| fd.as_raw_fd()),
+        executable: plan.executable.map(|(fd, _)| fd.as_raw_fd()),
+        beyond: None,
         join: false,
         stage: Stage::Clone,
         failure: None,
@@ -138,128 +184,25 @@ fn set_signal_mask(mask: u64, before: &mut u64) {
 fn clone_child(brief: &mut Brief<'_>) -> io::Result<(u32, Pidfd)> {
     let mut stack = Box::<[u8]>::new_uninit_slice(STACK_SIZE);
     let mut pidfd: RawFd = -1;
-    let mut result = clone3(brief, &mut stack, &mut pidfd);
+    // Sockets get low numbers of their own.
+    let seated = if brief.plan.sockets.is_empty() {
+        Seated::take()
+    } else {
+        None
+    };
+    let mut result = match seated {
+        Some(seated) => brief.clone_seated(seated, &mut stack, &mut pidfd)?,
+        None => clone::clone3(&brief.birth(), &mut stack, &mut pidfd),
+    };
     if result == -c_long::from(libc::ENOSYS) {
         brief.join = brief.plan.cgroup.is_some();
-        result = clone(brief, &mut stack, &mut pidfd);
+        result = clone::clone(&brief.birth(), &mut stack, &mut pidfd);
     }
     let pid = u32::try_from(result).map_err(|_| {
         io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL))
     })?;
     // SAFETY: CLONE_PIDFD has stored a new descriptor that nobody else owns.
     Ok((pid, Pidfd::new(unsafe { OwnedFd::from_raw_fd(pidfd) })))
-}
-
-/// As the kernel defines `struct clone_args`.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-#[repr(C)]
-#[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
-}
-
-/// Returns the pid or a negative errno. The libc has no wrapper, and only assembly can leave the
-/// parent's stack alone.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-fn clone3(brief: &mut Brief<'_>, stack: &mut [MaybeUninit<u8>], pidfd: &mut RawFd) -> c_long {
-    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-    let bottom = stack.as_mut_ptr() as u64;
-    let aligned = bottom.next_multiple_of(16);
-    let mut args = CloneArgs {
-        flags: (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64,
-        pidfd: ptr::from_mut(pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        stack: aligned,
-        stack_size: (stack.len() as u64 - (aligned - bottom)) & !15,
-        ..CloneArgs::default()
-    };
-    if let Some(cgroup) = &brief.plan.cgroup {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = cgroup.as_raw_fd() as u64;
-    }
-    let result: c_long;
-    // SAFETY: the child starts on `stack`, calls `child` and never returns; it writes to nothing but
-    // its stack and the brief, both alive until this thread, which sleeps as CLONE_VFORK says, goes on.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::asm!(
-            "syscall",
-            "test rax, rax",
-            "jnz 2f",
-            "xor ebp, ebp",
-            "mov rdi, r12",
-            "call r13",
-            "ud2",
-            "2:",
-            inlateout("rax") libc::SYS_clone3 => result,
-            in("rdi") &raw const args,
-            in("rsi") size_of::<CloneArgs>(),
-            in("r12") ptr::from_mut(brief),
-            in("r13") child as extern "C" fn(*mut c_void) -> c_int,
-            lateout("rcx") _,
-            lateout("r11") _,
-        );
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        std::arch::asm!(
-            "svc #0",
-            "cbnz x0, 2f",
-            "mov x29, xzr",
-            "mov x0, x20",
-            "blr x21",
-            "brk #1",
-            "2:",
-            inlateout("x0") &raw const args => result,
-            in("x1") size_of::<CloneArgs>(),
-            in("x8") libc::SYS_clone3,
-            in("x20") ptr::from_mut(brief),
-            in("x21") child as extern "C" fn(*mut c_void) -> c_int,
-        );
-    }
-    result
-}
-
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn clone3(_: &mut Brief<'_>, _: &mut [MaybeUninit<u8>], _: &mut RawFd) -> c_long {
-    -c_long::from(libc::ENOSYS)
-}
-
-/// The same where `clone3` is unknown to this file, the kernel or a seccomp filter.
-fn clone(brief: &mut Brief<'_>, stack: &mut [MaybeUninit<u8>], pidfd: &mut RawFd) -> c_long {
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-    let top = stack.as_mut_ptr_range().end;
-    let top = top.wrapping_byte_sub(top.addr() % 16);
-    // SAFETY: as in `clone3`; the stack grows down from its aligned top.
-    let pid = unsafe {
-        libc::clone(
-            child,
-            top.cast(),
-            flags,
-            ptr::from_mut(brief).cast(),
-            ptr::from_mut(pidfd),
-        )
-    };
-    if pid < 0 {
-        -c_long::from(
-            io::Error::last_os_error()
-                .raw_os_error()
-                .unwrap_or(libc::EINVAL),
-        )
-    } else {
-        pid.into()
-    }
 }
 
 /// The child's whole life in this program.
@@ -278,6 +221,11 @@ fn prepare_and_exec(brief: &mut Brief<'_>) -> Result<std::convert::Infallible, c
     // SAFETY: every pointer comes from the plan or from this frame, strings end in NUL, arrays in a
     // null pointer, and the numbers are what the call takes.
     unsafe {
+        if let Some(beyond) = brief.beyond {
+            let unshare = libc::CLOSE_RANGE_UNSHARE as usize;
+            let all = u32::MAX as usize;
+            call(libc::SYS_close_range, [beyond, all, unshare, 0, 0])?;
+        }
         reset_signal_handlers();
         brief.stage = Stage::Session;
         call(libc::SYS_setsid, [0; 5])?;
@@ -286,8 +234,8 @@ fn prepare_and_exec(brief: &mut Brief<'_>) -> Result<std::convert::Infallible, c
             write_file(cgroup.as_raw_fd(), c"cgroup.procs", c"0")?;
         }
         brief.stage = Stage::Output;
-        for (target, fd) in plan.stdio.iter().enumerate() {
-            call(libc::SYS_dup3, [fd.as_raw_fd() as usize, target, 0, 0, 0])?;
+        for (target, fd) in brief.stdio.iter().enumerate() {
+            call(libc::SYS_dup3, [*fd as usize, target, 0, 0, 0])?;
         }
         brief.stage = Stage::Socket;
         for (index, fd) in plan.sockets.iter().enumerate() {
@@ -399,14 +347,14 @@ unsafe fn exec(brief: &mut Brief<'_>) -> Result<std::convert::Infallible, c_int>
         );
         set_signal_mask(0, &mut 0);
         brief.stage = Stage::Exec;
-        match brief.plan.executable {
+        match brief.executable {
             None => {
                 let program = brief.plan.program.as_ptr() as usize;
                 call(libc::SYS_execve, [program, argv, envp, 0, 0])?;
             }
-            Some((fd, keep)) => {
-                let fd = fd.as_raw_fd() as usize;
-                if keep {
+            Some(fd) => {
+                let fd = fd as usize;
+                if brief.plan.executable.is_some_and(|(_, keep)| keep) {
                     call(libc::SYS_fcntl, [fd, libc::F_SETFD as usize, 0, 0, 0])?;
                 }
                 let flags = libc::AT_EMPTY_PATH as usize;

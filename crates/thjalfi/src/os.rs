@@ -418,7 +418,7 @@ impl ChildProcess for OsChild {
     }
 
     fn signal_tree(&mut self, signal: Signal) -> io::Result<()> {
-        match &self.tree {
+        match &mut self.tree {
             Tree::Group(group) => group.signal(signal),
             Tree::Session(session) => session.signal(signal),
         }

@@ -136,6 +136,13 @@ pub(crate) fn copy_above(fd: BorrowedFd<'_>, lowest: RawFd) -> io::Result<OwnedF
     }
 }
 
+/// Tells whether this kernel has `close_range`: no descriptor has the number that it is asked to close.
+pub(crate) fn close_nothing() -> io::Result<()> {
+    // SAFETY: integers only.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, u32::MAX, u32::MAX, 0) };
+    check(result).map(drop)
+}
+
 /// Becomes readable when the process has ended.
 pub(crate) fn watch_process(pidfd: Arc<Pidfd>) -> io::Result<AsyncFd<Arc<Pidfd>>> {
     // SAFETY: a `Pidfd` keeps its one descriptor open as long as it lives.

@@ -5,6 +5,7 @@
 //! each figure means. A bench is a file here, a word in [`main`] and a row in xtask. All that one
 //! starts ends with it, also when it fails.
 
+mod comeback;
 mod figure;
 mod floor;
 mod footprint;
@@ -28,9 +29,10 @@ fn main() -> anyhow::Result<()> {
             Some("latency") => latency::run().await,
             Some("footprint") => footprint::run().await,
             Some("process") => process::run().await,
+            Some("comeback") => comeback::run().await,
             Some("reload") => reload::run().await,
             Some("health") => health::run().await,
-            _ => bail!("usage: gladsheim-bench latency|footprint|process|reload|health"),
+            _ => bail!("usage: gladsheim-bench latency|footprint|process|comeback|reload|health"),
         }
     })
 }

@@ -17,7 +17,9 @@ use crate::{
 };
 
 /// Restarts that are kept at most; no sensible limit counts further.
-const ATTEMPTS: usize = 100;
+const ATTEMPTS: u32 = 100;
+/// As many are kept where no limit counts them: for the back-off, which has come to its end then.
+const UNCOUNTED: u32 = 16;
 
 /// What nobody but the journal wants to know.
 #[derive(Debug, Default)]
@@ -84,9 +86,13 @@ impl ServiceActor {
 
     /// Notes a restart that was decided, as the `attempt`th that counts.
     pub(super) fn note_attempt(&mut self, attempt: u32, at: SystemTime) {
-        let before = usize::try_from(attempt).map_or(ATTEMPTS, |attempt| attempt.min(ATTEMPTS));
+        let kept = match self.definition.monitor.restart.max_attempts {
+            0 => UNCOUNTED,
+            limit => limit.min(ATTEMPTS),
+        };
+        let before = attempt.min(kept).saturating_sub(1) as usize;
         let attempts = &mut self.memory.attempts;
-        attempts.drain(..attempts.len().saturating_sub(before.saturating_sub(1)));
+        attempts.drain(..attempts.len().saturating_sub(before));
         attempts.push(at);
     }
 
