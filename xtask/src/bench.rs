@@ -33,17 +33,27 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "footprint",
         about: "memory, CPU and wake-ups of an idle daemon with 10, 100 and 1,000 services",
-        run: figures::footprint,
+        run: || figures::run("footprint"),
     },
     Bench {
         name: "process",
-        about: "bring-up, stop and return of processes, beside a bare loop in the same run",
-        run: figures::process,
+        about: "bring-up and stop of processes, beside a bare loop in the same run",
+        run: || figures::run("process"),
+    },
+    Bench {
+        name: "comeback",
+        about: "from the SIGKILL of a service to its new pid, beside a bare loop in the same run",
+        run: || figures::run("comeback"),
+    },
+    Bench {
+        name: "output",
+        about: "output taken from services that write as fast as they can, beside svlogd and s6-log",
+        run: || figures::run("output"),
     },
     Bench {
         name: "reload",
         about: "a hall file with one change: how long it takes, and how many processes it touches",
-        run: figures::reload,
+        run: || figures::run("reload"),
     },
     Bench {
         name: "resources",

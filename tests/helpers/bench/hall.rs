@@ -60,8 +60,19 @@ impl Hall {
         let sections = names
             .iter()
             .map(|name| service(name, "svc-pausing", &[]) + keys);
-        let folder = TestDaemon::prepare(&format!("{settings}\n{}", sections.collect::<String>()));
+        let mut hall =
+            Self::at_rest(&format!("{settings}\n{}", sections.collect::<String>())).await?;
+        hall.names = names;
+        let began = Instant::now() - hall.answering;
+        hall.slowest_answer = hall.wait_until_running().await?;
+        hall.bring_up = began.elapsed();
+        hall.wait_until_healthy().await?;
+        Ok(hall)
+    }
 
+    /// Starts a daemon with this hall file, and waits for its first answer.
+    pub(crate) async fn at_rest(file: &str) -> anyhow::Result<Self> {
+        let folder = TestDaemon::prepare(file);
         let began = Instant::now();
         let mut daemon = Daemon(folder.daemon_command().spawn()?);
         let client = loop {
@@ -80,19 +91,15 @@ impl Hall {
         };
         client.get_statistics(GetStatisticsRequest {}).await?;
         let answering = began.elapsed();
-        let mut hall = Self {
+        Ok(Self {
             daemon,
             folder,
             client,
-            names,
+            names: Vec::new(),
             answering,
             bring_up: Duration::ZERO,
             slowest_answer: Duration::ZERO,
-        };
-        hall.slowest_answer = hall.wait_until_running().await?;
-        hall.bring_up = began.elapsed();
-        hall.wait_until_healthy().await?;
-        Ok(hall)
+        })
     }
 
     /// Writes the hall file anew, with another argument for one of the services.

@@ -13,6 +13,7 @@ mod gauge;
 mod hall;
 mod health;
 mod latency;
+mod output;
 mod process;
 mod reload;
 mod server;
@@ -30,9 +31,12 @@ fn main() -> anyhow::Result<()> {
             Some("footprint") => footprint::run().await,
             Some("process") => process::run().await,
             Some("comeback") => comeback::run().await,
+            Some("output") => output::run().await,
             Some("reload") => reload::run().await,
             Some("health") => health::run().await,
-            _ => bail!("usage: gladsheim-bench latency|footprint|process|comeback|reload|health"),
+            _ => bail!(
+                "usage: gladsheim-bench latency|footprint|process|comeback|output|reload|health"
+            ),
         }
     })
 }

@@ -25,6 +25,7 @@ mod paper;
 mod pressure;
 mod probes;
 mod reload;
+mod rounds;
 mod shutdown;
 mod socket;
 mod socket_activation;

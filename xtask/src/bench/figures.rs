@@ -23,26 +23,14 @@ struct Line {
 }
 
 /// Measures and prints.
-pub(super) fn footprint() -> anyhow::Result<()> {
-    print!("{}", lay_out(&measure("footprint")?));
-    Ok(())
-}
-
-/// Measures and prints.
-pub(super) fn process() -> anyhow::Result<()> {
-    print!("{}", lay_out(&measure("process")?));
-    Ok(())
-}
-
-/// Measures and prints.
-pub(super) fn reload() -> anyhow::Result<()> {
-    print!("{}", lay_out(&measure("reload")?));
+pub(super) fn run(bench: &str) -> anyhow::Result<()> {
+    print!("{}", lay_out(&measure(bench)?));
     Ok(())
 }
 
 /// Measures and prints; the crate's own figures beside the daemon's.
 pub(super) fn health() -> anyhow::Result<()> {
-    print!("{}", lay_out(&measure("health")?));
+    run("health")?;
     command::run(&mut cargo(["bench", "-p", "roskva", "--bench", "checks"]))
 }
 
