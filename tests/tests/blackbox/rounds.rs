@@ -96,27 +96,23 @@ async fn happen(accident: Accident, name: &str, world: &mut World, rng: &mut Rng
             world.start_daemon();
         }
         Accident::ServiceThenDaemon => {
-            world.leave_unread(name);
             world.kill(name);
             world.kill_daemon();
             world.start_daemon();
         }
         Accident::DaemonThenService => {
-            world.leave_unread(name);
             world.kill_daemon();
             world.kill(name);
             world.start_daemon();
         }
         Accident::DaemonInStop => {
-            world.leave_unread(name);
             let stopped = client.stop_service(stop(name));
-            killed_meanwhile(stopped, name, world, rng).await;
+            killed_meanwhile(stopped, world, rng).await;
             start(&world.client().await, name).await;
         }
         Accident::DaemonInRestart => {
-            world.leave_unread(name);
             let restarted = client.restart_service(restart(name));
-            killed_meanwhile(restarted, name, world, rng).await;
+            killed_meanwhile(restarted, world, rng).await;
             start(&world.client().await, name).await;
         }
         Accident::Reload => {
@@ -138,18 +134,11 @@ async fn happen(accident: Accident, name: &str, world: &mut World, rng: &mut Rng
 }
 
 /// Kills the daemon some time after a request was sent to it, and starts the next one.
-async fn killed_meanwhile<T>(
-    request: impl Future<Output = T>,
-    name: &str,
-    world: &mut World,
-    rng: &mut Rng,
-) {
+async fn killed_meanwhile<T>(request: impl Future<Output = T>, world: &mut World, rng: &mut Rng) {
     let some_time = std::time::Duration::from_micros(rng.u64(..3000));
     // Whether it was carried out is part of the accident.
     let _ = tokio::time::timeout(some_time, request).await;
     world.kill_daemon();
-    // A run that was born and not written down yet is ended by the next daemon.
-    world.leave_unread(name);
     world.start_daemon();
 }
 

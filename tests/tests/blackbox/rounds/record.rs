@@ -17,8 +17,8 @@ pub(super) struct Lines {
     log: Tail,
     noted: BTreeSet<Line>,
     logged: BTreeMap<Line, u32>,
-    /// Runs whose last lines nobody had read when they and the daemon were killed.
-    unread: BTreeSet<u32>,
+    /// Runs that the daemon had born and told nobody of when it was killed: the next one ends them.
+    untold: BTreeSet<u32>,
 }
 
 impl Lines {
@@ -30,16 +30,21 @@ impl Lines {
         }
     }
 
-    pub(super) fn leave_unread(&mut self, pid: u32) {
-        self.unread.insert(pid);
+    pub(super) fn forgive(&mut self, pid: u32) {
+        self.untold.insert(pid);
     }
 
-    /// Reads what has come: first what was noted, then the log, which must have it.
-    pub(super) fn read(&mut self) {
+    /// Reads what was noted up to now: what the log must come to have.
+    pub(super) fn read_records(&mut self) {
         for record in &mut self.records {
+            let lines = record.lines();
             self.noted
-                .extend(record.lines().iter().filter_map(|text| line(text)));
+                .extend(lines.iter().filter_map(|text| line(text)));
         }
+    }
+
+    /// Reads what has come to the log.
+    pub(super) fn read_log(&mut self) {
         for text in self.log.lines() {
             // Behind time and stream; `ready` has no number.
             if let Some(line) = text.splitn(3, ' ').nth(2).and_then(line) {
@@ -51,10 +56,11 @@ impl Lines {
     /// What is wrong now and may come right.
     pub(super) fn complaint(&self) -> Option<String> {
         let twice = self.logged.iter().find(|(_, count)| **count > 1);
-        let missing = self
+        let mut missing = self
             .noted
             .iter()
-            .find(|line| !self.logged.contains_key(line) && !self.unread.contains(&line.0));
+            .filter(|line| !self.logged.contains_key(line));
+        let missing = missing.find(|line| !self.untold.contains(&line.0));
         match (twice, missing) {
             (Some((line, count)), _) => Some(format!("line {line:?} is in the log {count} times")),
             (None, Some(line)) => Some(format!("line {line:?} is not in the log")),
