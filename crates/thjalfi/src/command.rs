@@ -1,6 +1,6 @@
 //! The commands before a start and after a stop: own process, same user and containment.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -35,9 +35,9 @@ impl std::fmt::Debug for Spawner {
 
 impl Setting {
     /// The reading side of output that is being captured already.
-    pub(crate) fn resume_output(&self) -> Result<Option<Output>, SpawnError> {
-        let open = |log| Output::resume(log, &self.options, self.identity.as_ref());
-        self.log.as_ref().map(open).transpose()
+    pub(crate) fn resume_output(&self, kept: Vec<OwnedFd>) -> Result<Option<Output>, SpawnError> {
+        let owner = self.identity.as_ref();
+        Output::resume(self.log.as_ref(), &self.options, owner, kept)
     }
 
     /// Starts a program in this setting, with its output captured.
@@ -46,10 +46,8 @@ impl Setting {
         service_name: &str,
         spec: impl FnOnce(SpawnSpec) -> SpawnSpec,
     ) -> Result<(Box<dyn ChildProcess>, Option<Output>), SpawnError> {
-        let captured = match &self.log {
-            Some(log) => Some(Output::open(log, &self.options, self.identity.as_ref())?),
-            None => None,
-        };
+        let owner = self.identity.as_ref();
+        let captured = Output::open(self.log.as_ref(), &self.options, owner)?;
         let (output, ends) = captured.unzip();
         let spec = spec(SpawnSpec {
             service_name: service_name.to_owned(),

@@ -21,7 +21,8 @@ pub struct ServiceLoaderConfig {
     pub containment: Containment,
     /// Name of this hall's own cgroup below the daemon's; unique on the machine. Default: by process id.
     pub cgroup_name: Option<String>,
-    /// Where captured output goes; without it, services inherit `/dev/null`. Default: none.
+    /// Where captured output goes; without it, services inherit `/dev/null`, or a pipe whose lines are dropped where
+    /// [`Readiness::Log`] waits for one. Default: none.
     pub log_dir: Option<PathBuf>,
     /// The process that keeps output, exit statuses and sockets while no daemon lives; without it, they are lost
     /// then. Default: none.

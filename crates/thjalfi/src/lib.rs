@@ -80,6 +80,7 @@ mod options;
 mod os;
 mod output;
 mod peek;
+mod pipes;
 mod preload;
 mod process;
 mod procfs;

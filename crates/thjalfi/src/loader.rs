@@ -347,8 +347,7 @@ impl ServiceLoader {
             .path(service_name)
             .ok_or_else(|| ServiceLoaderError::ServiceNotFound(service_name.to_owned()))?;
         let failed = |error| ServiceLoaderError::spawn_failed(service_name, &error);
-        options::check(service_name, &options, self.inner.config.log_dir.is_some())
-            .map_err(failed)?;
+        options::check(service_name, &options).map_err(failed)?;
         let reservation = self.inner.slots.reserve(service_name).await?;
         if options.pre_start.is_none() {
             return self

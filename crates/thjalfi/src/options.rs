@@ -1,7 +1,7 @@
 //! Which options of a start make sense, judged before anything is done.
 
 use crate::{
-    Readiness, StartOptions,
+    StartOptions,
     error::{SpawnError, Stage},
 };
 
@@ -9,11 +9,7 @@ use crate::{
 const NAME: usize = 64;
 
 /// The first thing that is wrong with a start, if any.
-pub(crate) fn check(
-    service_name: &str,
-    options: &StartOptions,
-    captured: bool,
-) -> Result<(), SpawnError> {
+pub(crate) fn check(service_name: &str, options: &StartOptions) -> Result<(), SpawnError> {
     let wrong = |stage, subject: String, what| Err(SpawnError::invalid(stage, subject, what));
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     // It becomes a part of file names.
@@ -47,20 +43,13 @@ pub(crate) fn check(
             "must lie between -1000 and 1000",
         );
     }
-    match &options.readiness {
-        Readiness::Log(pattern) if !captured => wrong(
-            Stage::Options,
-            format!("log:{pattern}"),
-            "needs captured output; set log_dir",
-        ),
-        Readiness::Exec | Readiness::Delay(_) | Readiness::Log(_) | Readiness::Notify => Ok(()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::{Readiness, StartOptions};
+    use crate::StartOptions;
 
     #[test]
     fn what_makes_no_sense_is_refused_before_anything_is_done() {
@@ -86,20 +75,13 @@ mod tests {
                     ..StartOptions::default()
                 },
             ),
-            (
-                "thor",
-                StartOptions {
-                    readiness: Readiness::Log("x".to_owned()),
-                    ..StartOptions::default()
-                },
-            ),
             ("../thor", StartOptions::default()),
             ("", StartOptions::default()),
             (".thor", StartOptions::default()),
         ];
         for (name, options) in wrong {
-            assert!(check(name, &options, false).is_err(), "{name} {options:?}");
+            assert!(check(name, &options).is_err(), "{name} {options:?}");
         }
-        assert!(check("Thor-1.a_b", &StartOptions::default(), false).is_ok());
+        assert!(check("Thor-1.a_b", &StartOptions::default()).is_ok());
     }
 }

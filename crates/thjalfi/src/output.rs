@@ -3,28 +3,20 @@
 //! The service's side holds each FIFO open for reading and writing, so it never meets a SIGPIPE,
 //! even if the daemon dies; the next daemon finds the FIFO by its name. The supervisor looks at what is
 //! there, writes whole lines down, and only then takes them out: a daemon that is killed has lost
-//! none, and the next one recognises what was written and not yet taken out. A line longer than
+//! none, and the next one recognises what was written and not yet taken out. Where there is no log, output
+//! is read only if readiness shows in it, through pipes without a name, and then dropped. A line longer than
 //! [`MAX_LINE`] is cut there, so memory is bounded, and an idle service holds no buffer: all that read
 //! share one for each thread.
 
 use std::{
     cell::RefCell,
-    fs, future,
+    future,
     io::{self, ErrorKind},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt},
-    },
-    path::Path,
+    os::fd::{AsFd, OwnedFd},
     sync::Arc,
 };
 
-use nix::{
-    errno::Errno,
-    fcntl::{FcntlArg, OFlag, fcntl},
-    sys::stat::Mode,
-    unistd::{Gid, Uid, chown, mkfifo},
-};
+use nix::fcntl::{FcntlArg, fcntl};
 use regex_lite::Regex;
 use tokio::net::unix::pipe;
 
@@ -34,14 +26,13 @@ use crate::{
     identity::Identity,
     logfile::{LastBatch, Log},
     peek::{consume, peek},
+    pipes::{open_fifo, open_nameless},
 };
 
 /// Longest line in bytes; what is longer continues as the next line.
 pub(crate) const MAX_LINE: usize = 64 * 1024;
 /// What is read at once.
 const CHUNK: usize = 64 * 1024;
-/// Size of the pipes in bytes, where allowed.
-const PIPE_SIZE: i32 = 1024 * 1024;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
@@ -50,7 +41,8 @@ thread_local! {
 /// The reading side of one run's output.
 #[derive(Debug)]
 pub(crate) struct Output {
-    log: Arc<Log>,
+    /// Without one, lines are looked at and dropped.
+    log: Option<Arc<Log>>,
     stdout: Source,
     stderr: Source,
     /// Readiness shows in a line that matches.
@@ -72,43 +64,68 @@ struct Source {
     partial: Vec<u8>,
 }
 
+/// The service's ends of both streams.
+type Ends = (OwnedFd, OwnedFd);
+
 impl Output {
-    /// Makes or finds the FIFOs; returns the service's ends as well. What an earlier daemon has left in them comes
-    /// first.
+    /// Makes or finds the pipes; returns the service's ends as well. What an earlier daemon has left in them comes
+    /// first. `None` where nobody would read them.
     pub(crate) fn open(
-        log: &Arc<Log>,
+        log: Option<&Arc<Log>>,
         options: &StartOptions,
         owner: Option<&Identity>,
-    ) -> Result<(Self, (OwnedFd, OwnedFd)), SpawnError> {
-        let (mut output, ends) = Self::find(log, options, owner)?;
+    ) -> Result<Option<(Self, Ends)>, SpawnError> {
+        let pattern = pattern(options)?;
+        let (mut output, ends) = match log {
+            Some(log) => Self::find(log, options, owner, pattern)?,
+            None if pattern.is_some() => {
+                let open = || {
+                    open_nameless(owner)
+                        .map_err(|error| SpawnError::new(Stage::Output, None, error))
+                };
+                let ((stdout, stdout_end), (stderr, stderr_end)) = (open()?, open()?);
+                let output = Self::new(None, stdout, stderr, pattern);
+                (output, (stdout_end, stderr_end))
+            }
+            None => return Ok(None),
+        };
         if output.stdout.holds_something() || output.stderr.holds_something() {
             output.skip_written();
         }
-        Ok((output, ends))
+        Ok(Some((output, ends)))
     }
 
-    /// Goes on after an earlier daemon, whose service runs on.
+    /// Goes on after an earlier daemon, whose service runs on; `kept` are its reading ends, if somebody kept them.
     pub(crate) fn resume(
-        log: &Arc<Log>,
+        log: Option<&Arc<Log>>,
         options: &StartOptions,
         owner: Option<&Identity>,
-    ) -> Result<Self, SpawnError> {
-        let (mut output, _) = Self::find(log, options, owner)?;
-        output.skip_written();
-        Ok(output)
+        kept: Vec<OwnedFd>,
+    ) -> Result<Option<Self>, SpawnError> {
+        let pattern = pattern(options)?;
+        if let Some(log) = log {
+            let (mut output, _) = Self::find(log, options, owner, pattern)?;
+            output.skip_written();
+            return Ok(Some(output));
+        }
+        let mut kept = kept.into_iter();
+        let (Some(stdout), Some(stderr)) = (kept.next(), kept.next()) else {
+            return Ok(None);
+        };
+        let receiver = |end| {
+            pipe::Receiver::from_owned_fd(end)
+                .map_err(|error| SpawnError::new(Stage::Output, None, error))
+        };
+        let (stdout, stderr) = (receiver(stdout)?, receiver(stderr)?);
+        Ok(Some(Self::new(None, stdout, stderr, pattern)))
     }
 
     fn find(
         log: &Arc<Log>,
         options: &StartOptions,
         owner: Option<&Identity>,
-    ) -> Result<(Self, (OwnedFd, OwnedFd)), SpawnError> {
-        let pattern = match &options.readiness {
-            Readiness::Log(pattern) => Some(Regex::new(pattern).map_err(|error| {
-                SpawnError::invalid(Stage::Options, format!("log:{pattern}"), &error.to_string())
-            })?),
-            Readiness::Exec | Readiness::Delay(_) | Readiness::Notify => None,
-        };
+        pattern: Option<Regex>,
+    ) -> Result<(Self, Ends), SpawnError> {
         let open = |stream: OutputStream| {
             let path = log.fifo(stream);
             open_fifo(&path, owner)
@@ -117,18 +134,28 @@ impl Output {
         let (stdout, stdout_end) = open(OutputStream::Stdout)?;
         let (stderr, stderr_end) = open(OutputStream::Stderr)?;
         log.configure(options.log_rotation);
-        let output = Self {
-            log: Arc::clone(log),
-            stdout: Source::new(OutputStream::Stdout, stdout),
-            stderr: Source::new(OutputStream::Stderr, stderr),
-            pattern,
-        };
+        let output = Self::new(Some(Arc::clone(log)), stdout, stderr, pattern);
         Ok((output, (stdout_end, stderr_end)))
     }
 
+    fn new(
+        log: Option<Arc<Log>>,
+        stdout: pipe::Receiver,
+        stderr: pipe::Receiver,
+        pattern: Option<Regex>,
+    ) -> Self {
+        Self {
+            log,
+            stdout: Source::new(OutputStream::Stdout, stdout),
+            stderr: Source::new(OutputStream::Stderr, stderr),
+            pattern,
+        }
+    }
+
     fn skip_written(&mut self) {
+        let Some(log) = &self.log else { return };
         for source in [&mut self.stdout, &mut self.stderr] {
-            source.skip_written(&self.log);
+            source.skip_written(log);
         }
     }
 
@@ -146,17 +173,29 @@ impl Output {
             () = self.stderr.readable() => &mut self.stderr,
         };
         source
-            .read(How::WhenReady, &self.log, &mut self.pattern)
+            .read(How::WhenReady, self.log.as_deref(), &mut self.pattern)
             .matched
     }
 
     /// Reads what is in the pipes, after the end of all that wrote to them.
     pub(crate) fn drain(&mut self) {
+        let log = self.log.as_deref();
         for source in [&mut self.stdout, &mut self.stderr] {
-            while source.read(How::AtOnce, &self.log, &mut self.pattern).more {}
-            source.finish(&self.log);
+            while source.read(How::AtOnce, log, &mut self.pattern).more {}
+            source.finish(log);
         }
-        self.log.close();
+        if let Some(log) = log {
+            log.close();
+        }
+    }
+}
+
+fn pattern(options: &StartOptions) -> Result<Option<Regex>, SpawnError> {
+    match &options.readiness {
+        Readiness::Log(pattern) => Regex::new(pattern).map(Some).map_err(|error| {
+            SpawnError::invalid(Stage::Options, format!("log:{pattern}"), &error.to_string())
+        }),
+        Readiness::Exec | Readiness::Delay(_) | Readiness::Notify => Ok(None),
     }
 }
 
@@ -203,7 +242,7 @@ impl Source {
     }
 
     /// Reads what is there, at most one chunk.
-    fn read(&mut self, how: How, log: &Log, pattern: &mut Option<Regex>) -> Read {
+    fn read(&mut self, how: How, log: Option<&Log>, pattern: &mut Option<Regex>) -> Read {
         BUFFER.with_borrow_mut(|buffer| {
             let result = match (&self.pipe, how) {
                 (None, _) => Ok(0),
@@ -244,7 +283,7 @@ impl Source {
     }
 
     /// Writes the whole lines of what is in the pipe, and then takes them out.
-    fn take_lines(&mut self, chunk: &[u8], log: &Log, pattern: &mut Option<Regex>) -> bool {
+    fn take_lines(&mut self, chunk: &[u8], log: Option<&Log>, pattern: &mut Option<Regex>) -> bool {
         let whole = memchr::memrchr(b'\n', chunk).map_or(0, |end| end + 1);
         let rest = chunk.len() - whole;
         // What does not grow although the pipe has something new is all that can be looked at.
@@ -288,11 +327,13 @@ impl Source {
     }
 
     /// Cuts a chunk into lines; returns whether one matched, after which none is looked at.
-    fn take(&mut self, mut chunk: &[u8], log: &Log, pattern: &mut Option<Regex>) -> bool {
+    fn take(&mut self, mut chunk: &[u8], log: Option<&Log>, pattern: &mut Option<Regex>) -> bool {
         let mut matched = false;
-        let mut batch = log.batch(self.stream);
+        let mut batch = log.map(|log| log.batch(self.stream));
         let mut line = |line: &[u8]| {
-            batch.line(line);
+            if let Some(batch) = &mut batch {
+                batch.line(line);
+            }
             if let Some(regex) = pattern
                 && regex.is_match(&String::from_utf8_lossy(line))
             {
@@ -324,18 +365,22 @@ impl Source {
                 }
             }
         }
-        batch.write();
+        if let Some(batch) = batch {
+            batch.write();
+        }
         matched
     }
 
-    fn finish(&mut self, log: &Log) {
+    fn finish(&mut self, log: Option<&Log>) {
         if let Some(pipe) = self.pipe.take() {
             let mut rest = vec![0; std::mem::take(&mut self.held)];
             let read = nix::unistd::read(pipe.as_fd(), &mut rest).unwrap_or(0);
             self.partial.extend_from_slice(&rest[..read]);
         }
         let partial = std::mem::take(&mut self.partial);
-        if !partial.is_empty() {
+        if let Some(log) = log
+            && !partial.is_empty()
+        {
             let mut batch = log.batch(self.stream);
             batch.line(&partial);
             batch.write();
@@ -360,48 +405,6 @@ fn repeated(lines: &[&[u8]], written: &LastBatch) -> usize {
                 && !ambiguous
         })
         .unwrap_or(0)
-}
-
-/// The reading end for us and the end for the service.
-fn open_fifo(path: &Path, owner: Option<&Identity>) -> io::Result<(pipe::Receiver, OwnedFd)> {
-    let make = || mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR);
-    let made = match (make(), path.parent()) {
-        (Err(Errno::ENOENT), Some(folder)) => {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o750)
-                .create(folder)?;
-            make()
-        }
-        (made, _) => made,
-    };
-    match made {
-        Ok(()) => {}
-        Err(Errno::EEXIST) if fs::symlink_metadata(path)?.file_type().is_fifo() => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    let options = |write| {
-        let mut options = fs::File::options();
-        options
-            .read(true)
-            .write(write)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
-        options
-    };
-    // With a writer of its own, this opening does not wait for another one.
-    let service: OwnedFd = options(true).open(path)?.into();
-    let ours: OwnedFd = options(false).open(path)?.into();
-    if let Some(owner) = owner
-        && fs::metadata(path)?.uid() != owner.uid
-    {
-        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
-        chown(path, Some(uid), Some(gid))?;
-    }
-    // Its writes have to wait, as programs expect of their standard output.
-    fcntl(service.as_fd(), FcntlArg::F_SETFL(OFlag::O_RDWR))?;
-    // Beyond the limit of an unprivileged user it keeps its size.
-    let _ = fcntl(ours.as_fd(), FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
-    Ok((pipe::Receiver::from_owned_fd(ours)?, service))
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ impl Inner {
         let spawner = &self.ports.spawner;
         self.open().await;
         let kept = self.keeper.take(&Key::run(service_name, identity.pid));
-        let pidfd = kept.and_then(|kept| kept.into_iter().next());
+        let mut kept = kept.unwrap_or_default().into_iter();
+        let pidfd = kept.next();
         let child = spawner.adopt(service_name, &identity, pidfd).await?;
         let owner = Identity::resolve(options.user.as_deref(), options.group.as_deref());
         let setting = Setting {
@@ -121,7 +122,7 @@ impl Inner {
         {
             tracing::warn!(service = service_name, %error, "it cannot tell of itself any more");
         }
-        let output = setting.resume_output().unwrap_or_else(|error| {
+        let output = setting.resume_output(kept.collect()).unwrap_or_else(|error| {
             tracing::warn!(service = service_name, %error, "its output is not captured any more");
             None
         });

@@ -190,17 +190,33 @@ async fn lines_that_cannot_be_written_are_counted_and_the_service_goes_on() {
 }
 
 #[tokio::test]
-async fn readiness_shows_in_a_line() {
-    let hall = Hall::capturing();
+async fn readiness_shows_in_a_line_of_captured_output_and_of_other_as_well() {
+    for hall in [Hall::capturing(), Hall::new()] {
+        let options = StartOptions {
+            readiness: Readiness::Log("^listening on [0-9]+$".to_owned()),
+            ..script_options("echo starting; echo listening on 80; exec sleep 1000")
+        };
+        let process = soon(hall.loader.start_service("sh", options))
+            .await
+            .expect("is ready");
+        assert!(process.is_alive());
+        soon(hall.loader.force_kill_service("sh")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn output_that_is_only_looked_at_is_dropped_and_stops_nobody() {
+    let hall = Hall::new();
     let options = StartOptions {
-        readiness: Readiness::Log("^listening on [0-9]+$".to_owned()),
-        ..script_options("echo starting; echo listening on 80; exec sleep 1000")
+        readiness: Readiness::Log("^up$".to_owned()),
+        ..script_options("seq 1 200000; echo up >&2; seq 1 200000; exit 7")
     };
     let process = soon(hall.loader.start_service("sh", options))
         .await
         .expect("is ready");
-    assert!(process.is_alive());
-    soon(hall.loader.force_kill_service("sh")).await.unwrap();
+    let exit = soon(process.exited()).await;
+    assert_eq!(exit.status.and_then(|status| status.code()), Some(7));
+    assert!(hall.loader.read_log("sh", LogQuery::default()).is_err());
 }
 
 #[tokio::test]
