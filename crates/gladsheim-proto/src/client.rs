@@ -1,18 +1,27 @@
-//! The typed client: one HTTP/2 connection over a unix socket.
+//! The typed client: one HTTP/2 connection over a unix socket or, with the feature `tls`, over TCP.
+
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{
+    future::Future,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::UnixStream,
+};
 use tonic::{
     Status, Streaming,
     transport::{Channel, Endpoint},
 };
 
+#[cfg(feature = "tls")]
+pub use self::tls::{TlsError, TlsOptions};
 use crate::v1::{gladsheim_service_client::GladsheimServiceClient, *};
 
 /// The largest answer that is accepted: ten thousand services with everything that is known of them.
@@ -67,25 +76,13 @@ impl Client {
             source,
         };
         let first = UnixStream::connect(socket).await.map_err(error)?;
-        let first = Arc::new(Mutex::new(Some(first)));
         let path: Arc<Path> = socket.into();
-        let connector = tower::service_fn(move |_| {
-            let open = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let path = Arc::clone(&path);
-            async move {
-                match open {
-                    Some(stream) => Ok(stream),
-                    None => UnixStream::connect(&path).await,
-                }
-                .map(TokioIo::new)
-            }
-        });
         // The address only fills the `:authority` of requests; the connector knows where to go.
-        let channel =
-            Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector);
-        Ok(Self {
-            stub: GladsheimServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
-        })
+        let endpoint = Endpoint::from_static("http://localhost");
+        Ok(over(endpoint, first, move || {
+            let path = Arc::clone(&path);
+            async move { UnixStream::connect(&path).await }
+        }))
     }
 
     calls! {
@@ -145,5 +142,29 @@ impl Client {
         upgrade(UpgradeRequest) -> UpgradeResponse;
         /// Which daemon this is.
         get_daemon(GetDaemonRequest) -> Daemon;
+    }
+}
+
+/// A client over `first`, and over what `again` opens once that has broken.
+fn over<S, F>(endpoint: Endpoint, first: S, again: impl Fn() -> F + Send + Sync + 'static) -> Client
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = io::Result<S>> + Send + 'static,
+{
+    let first = Arc::new(Mutex::new(Some(first)));
+    let connector = tower::service_fn(move |_| {
+        let open = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let opening = open.is_none().then(&again);
+        async move {
+            match (open, opening) {
+                (Some(stream), _) => Ok(TokioIo::new(stream)),
+                (None, Some(opening)) => opening.await.map(TokioIo::new),
+                (None, None) => Err(io::ErrorKind::NotConnected.into()),
+            }
+        }
+    });
+    let channel = endpoint.connect_with_connector_lazy(connector);
+    Client {
+        stub: GladsheimServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
     }
 }

@@ -14,6 +14,8 @@ pub mod reason;
 
 #[cfg(feature = "client")]
 pub use crate::client::{Client, ConnectError};
+#[cfg(feature = "tls")]
+pub use crate::client::{TlsError, TlsOptions};
 
 pub use crate::reason::REASON_KEY;
 

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and how it is spelt.
 
+mod remote;
 mod value;
 
 use std::{path::PathBuf, time::Duration};
@@ -14,6 +15,7 @@ use crate::{
     import::Kind,
 };
 
+pub(crate) use self::remote::Remote;
 use self::value::{duration, levels, pair, percent, size};
 
 /// Supervises the services of one machine
@@ -49,6 +51,8 @@ pub(crate) struct Global {
         value_name = "FORMAT"
     )]
     pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
 }
 
 /// How results are printed.

@@ -10,6 +10,7 @@ mod lifecycle;
 mod pattern;
 mod query;
 mod reload;
+mod remote;
 mod shutdown;
 mod status;
 mod stream;

@@ -21,7 +21,7 @@ use clap_complete::{
 use tokio::time::timeout;
 
 use crate::{
-    cli::{Cli, Format, Global, Shell},
+    cli::{Cli, Format, Global, Remote, Shell},
     client, runtime,
 };
 
@@ -113,6 +113,7 @@ fn global(words: impl Iterator<Item = OsString>) -> Global {
         hall: None,
         socket: None,
         format: Format::default(),
+        remote: Remote::default(),
     };
     let mut words = words.peekable();
     while let Some(word) = words.next() {

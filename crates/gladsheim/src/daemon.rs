@@ -40,6 +40,7 @@ use self::{
     signal::Signals,
     socket::{Audience, ControlSocket},
     state::StateFolder,
+    tls::TlsListener,
     upgrade::{Handover, Program, Upgrader},
 };
 use crate::hall::{Hall, HallError};
@@ -59,6 +60,7 @@ mod signal;
 mod socket;
 mod state;
 pub(crate) mod telemetry;
+mod tls;
 pub(crate) mod upgrade;
 mod watch;
 
@@ -104,6 +106,8 @@ pub(crate) enum DaemonError {
     Hall(#[from] GladsheimError),
     #[error(transparent)]
     Metrics(#[from] metrics::MetricsError),
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     #[error(transparent)]
     Server(#[from] server::ServerError),
     #[error("the control socket cannot be kept open: {0}")]
@@ -167,6 +171,10 @@ pub(crate) async fn run(mut hall: Hall, options: DaemonOptions) -> Result<(), Da
         None => ControlSocket::bind(&hall.socket, audience).await?,
     };
     let access = Arc::new(AccessControl::new(grants));
+    let tls = match &hall.listen {
+        Some(listen) => Some(TlsListener::bind(listen).await?),
+        None => None,
+    };
     let daemon_keys = hall.daemon_keys();
     hall.config.events_before = events;
     let gladsheim = Gladsheim::new(hall.config);
@@ -176,6 +184,7 @@ pub(crate) async fn run(mut hall: Hall, options: DaemonOptions) -> Result<(), Da
     let door = Door {
         access: Arc::clone(&access),
         socket: file.place(),
+        identity: tls.as_ref().map(|tls| Arc::clone(&tls.identity)),
     };
     let reloader = Reloader::new(gladsheim.clone(), hall.file.clone(), daemon_keys, door);
     if hall.on_file_change {
@@ -205,6 +214,7 @@ pub(crate) async fn run(mut hall: Hall, options: DaemonOptions) -> Result<(), Da
     let serve = |listener, parted: &CancellationToken| {
         tasks.spawn(server::serve(
             listener,
+            tls.clone(),
             grpc::Service {
                 hall: gladsheim.clone(),
                 daemon: daemon.clone(),

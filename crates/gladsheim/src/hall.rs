@@ -30,6 +30,7 @@ pub use self::{
     discover::{NoHall, discover},
     environment::Environment,
     inspect::check_environment,
+    listen::Listen,
 };
 pub(crate) use self::{discover::FILE_NAME, name::LONGEST_NAME, privilege::is_capability};
 use self::{
@@ -49,6 +50,7 @@ mod group;
 mod health;
 mod inspect;
 mod limits;
+mod listen;
 mod name;
 mod paths;
 mod privilege;
@@ -80,6 +82,8 @@ pub struct Hall {
     pub metrics: Option<SocketAddr>,
     /// Whether the daemon reloads when the file changes. Default: false.
     pub on_file_change: bool,
+    /// Where the daemon listens on the network. Default: nowhere.
+    pub listen: Option<Listen>,
     /// Who may do what beyond the daemon's own user and root. Default: nobody.
     pub access: Access,
     /// Strategies of the restart groups by name.
@@ -218,6 +222,7 @@ fn read(
             .then(value::loopback)
             .optional(),
         on_file_change: root.field("on_file_change").boolean().or(false),
+        listen: listen::read(root.field("listen"), folder),
         access: access::read(root.field("access")),
         groups,
         positions: positions(document, report),

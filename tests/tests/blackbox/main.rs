@@ -21,6 +21,7 @@ mod keeper;
 mod limits;
 mod logging;
 mod metrics;
+mod network;
 mod paper;
 mod pressure;
 mod probes;

@@ -7,7 +7,7 @@ use std::{
 
 use gladsheim_proto::{Client, v1::GetDaemonRequest};
 
-use super::CliError;
+use super::{CliError, remote};
 use crate::{
     cli::Global,
     hall::{Environment, Hall, discover},
@@ -18,13 +18,21 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Client,
-    pub(super) socket: PathBuf,
+    /// The daemon's control socket; `None` if it is a daemon on the network, whose processes are elsewhere.
+    pub(super) socket: Option<PathBuf>,
     pub(super) output: Output,
 }
 
 impl Session {
     /// Connects to the daemon that is meant; refuses the one of another hall.
     pub(super) async fn open(global: &Global, output: Output) -> Result<Self, CliError> {
+        if let Some(options) = remote::locate(global)? {
+            return Ok(Self {
+                client: Client::connect_tls(options).await?,
+                socket: None,
+                output,
+            });
+        }
         let Target { socket, hall_file } = Target::locate(global)?;
         let client = Client::connect(&socket).await?;
         if let Some(ours) = hall_file {
@@ -32,7 +40,7 @@ impl Session {
         }
         Ok(Self {
             client,
-            socket,
+            socket: Some(socket),
             output,
         })
     }
@@ -100,6 +108,7 @@ fn socket(global: &Global) -> Option<PathBuf> {
 
 /// Finds and reads the hall file; a socket that is named holds instead of the file's.
 pub(crate) fn load_hall(global: &Global) -> Result<Hall, CliError> {
+    remote::refuse(global)?;
     let environment = Environment::of_process();
     let file = discover(global.hall.as_deref(), &environment).map_err(CliError::NoHall)?;
     let mut hall = Hall::load(&file, &environment).map_err(CliError::HallFile)?;

@@ -32,7 +32,7 @@ pub(super) async fn shutdown(session: &Session) -> Result<ExitCode, CliError> {
     };
     // There is no descriptor for a process that is not our child without a system call of our own, and
     // its start time tells it from a later one with the same number.
-    while before.is_some() && start_of(daemon.process_id) == before {
+    while session.socket.is_some() && before.is_some() && start_of(daemon.process_id) == before {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     match session.output.format {

@@ -12,7 +12,7 @@ use gladsheim_proto::{
 };
 use serde::Serialize;
 
-use super::{CliError, Session};
+use super::{CliError, Session, remote::RemoteError};
 use crate::{cli::Format, hall::Hall};
 
 /// How long the new program may take until it answers, after which nothing is known of it.
@@ -34,11 +34,13 @@ struct Upgraded<'a> {
 /// `upgrade`
 pub(super) async fn upgrade(session: &Session) -> Result<ExitCode, CliError> {
     let refused = |status| CliError::of_status(None, status);
+    // It is over the socket that the next program is seen to answer.
+    let socket = session.socket.as_ref().ok_or(RemoteError::NotHere)?;
     let before = session.client.get_daemon(GetDaemonRequest {}).await;
     let before = before.map_err(refused)?;
     let response = session.client.upgrade(UpgradeRequest {}).await;
     let response = response.map_err(refused)?;
-    let after = next_program(&session.socket, before.upgrades).await?;
+    let after = next_program(socket, before.upgrades).await?;
     let output = session.output;
     match output.format {
         Format::Json => output.json(&Upgraded {

@@ -19,7 +19,6 @@ pub(super) enum Peer {
     /// A process of this machine.
     Local(Credentials),
     /// The holder of a certificate that our authority has signed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the next change serves TCP"))]
     Remote(Certified),
 }
 

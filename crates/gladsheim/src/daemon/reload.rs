@@ -20,6 +20,7 @@ use super::{
     convert,
     error::{internal, status},
     socket::{Audience, SocketPlace},
+    tls::TlsIdentity,
 };
 use crate::hall::{Environment, Grants, Hall, HallError};
 
@@ -59,6 +60,8 @@ type Turn = Mutex<Option<(Instant, Asked, Outcome)>>;
 pub(super) struct Door {
     pub(super) access: Arc<AccessControl>,
     pub(super) socket: SocketPlace,
+    /// Of the door to the network, if there is one.
+    pub(super) identity: Option<Arc<TlsIdentity>>,
 }
 
 impl Door {
@@ -158,15 +161,19 @@ impl Reloader {
     }
 
     async fn read(&self) -> Result<Reading, Status> {
-        let file = Arc::clone(&self.file);
+        let (file, door) = (Arc::clone(&self.file), Arc::clone(&self.door));
         let read = spawn_blocking(move || {
-            let hall = Hall::load(&file, &Environment::of_process())?;
-            let grants = hall.grants()?;
+            let wrong = |error: HallError| error.to_string();
+            let hall = Hall::load(&file, &Environment::of_process()).map_err(wrong)?;
+            let grants = hall.grants().map_err(wrong)?;
+            if let Some(identity) = &door.identity {
+                identity.refresh().map_err(|error| error.to_string())?;
+            }
             Ok((hall, grants))
         });
         let wrong = |message| reason::status(Code::InvalidArgument, reason::HALL_FILE, message);
         let (hall, grants) = match read.await {
-            Ok(read) => read.map_err(|error: HallError| wrong(error.to_string()))?,
+            Ok(read) => read.map_err(|error: String| wrong(error))?,
             Err(error) => return Err(internal(error.to_string())),
         };
         for warning in &hall.warnings {

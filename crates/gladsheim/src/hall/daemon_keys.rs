@@ -31,6 +31,7 @@ impl Hall {
                 },
             metrics,
             on_file_change,
+            listen,
             // A reload replaces it.
             access: _,
             // Each service knows its group.
@@ -68,11 +69,12 @@ impl Hall {
             backend,
             pressure,
         } = resources;
-        let keys: [(&str, &dyn std::fmt::Debug); 13] = [
+        let keys: [(&str, &dyn std::fmt::Debug); 14] = [
             ("state_dir", state_dir),
             ("shutdown_deadline", shutdown_deadline),
             ("metrics", metrics),
             ("on_file_change", on_file_change),
+            ("listen", listen),
             ("load_guard", load_guard),
             ("containment", containment),
             ("loader.force_kill_after_timeout", force_kill_after_timeout),

@@ -46,16 +46,18 @@ impl Host {
         }
     }
 
-    /// Serves a connection in a task. `place` is dropped with it.
+    /// Serves a connection. With `keep_alive`, it is given up when its peer is silent for twice as long.
     pub(super) fn serve(
         &self,
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         calls: Calls,
-        place: impl Send + 'static,
-    ) {
+        keep_alive: Option<Duration>,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let (host, stopped) = (self.clone(), self.stopped.clone());
-        self.execute(async move {
+        async move {
             let connection = http2::Builder::new(host)
+                .keep_alive_interval(keep_alive)
+                .keep_alive_timeout(keep_alive.unwrap_or_default())
                 .timer(TokioTimer::new())
                 .initial_stream_window_size(WINDOW)
                 .initial_connection_window_size(WINDOW)
@@ -74,8 +76,7 @@ impl Host {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection broke");
             }
-            drop(place);
-        });
+        }
     }
 }
 
