@@ -216,6 +216,7 @@ impl ServiceActor {
                 told = told(&mut self.run) => match told {
                     Told::Exited(exit) => Box::pin(self.on_exit(exit)).await,
                     Told::Barked(alarm) => self.on_watchdog(alarm),
+                    Told::Led(process) => self.on_led(process),
                 },
                 outcome = finished(&mut self.task) => Box::pin(self.on_outcome(outcome)).await,
                 command = self.mailbox.recv(), if open => match command {
@@ -386,6 +387,8 @@ fn answer_all(
 enum Told {
     Exited(ProcessExit),
     Barked(WatchdogAlarm),
+    /// Another process is its leader.
+    Led(ServiceProcess),
 }
 
 /// What the present run tells; never, if none runs.
@@ -406,6 +409,7 @@ async fn told(run: &mut Option<Run>) -> Told {
             run.watchdog = None;
             Told::Barked(alarm)
         }
+        process = run.process.successor() => Told::Led(process),
     }
 }
 

@@ -95,6 +95,17 @@ pub trait ServiceRegistryApi: Send + Sync + 'static {
     /// `ServiceNotFound`.
     fn record_end(&self, service_name: &str, end: RunEnd) -> Result<(), ServiceRegistryError>;
 
+    /// Added: another process stands for the present run.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    fn update_process(
+        &self,
+        service_name: &str,
+        process_id: u32,
+    ) -> Result<(), ServiceRegistryError>;
+
     /// Added: one more automatic restart.
     ///
     /// # Errors

@@ -264,6 +264,18 @@ impl ServiceRegistry {
         })
     }
 
+    /// Added: another process stands for the present run; all else about that stays.
+    ///
+    /// # Errors
+    ///
+    /// `ServiceNotFound`.
+    pub fn update_process(&self, service_name: &str, process_id: u32) -> Result<()> {
+        self.edit(service_name, |service| {
+            service.process_id = process_id;
+            Told::Yes
+        })
+    }
+
     /// Added: the addresses where the service listens, as its declaration or the service itself has them.
     ///
     /// # Errors

@@ -72,6 +72,14 @@ impl ServiceRegistryApi for ServiceRegistry {
         self.record_end(service_name, end)
     }
 
+    fn update_process(
+        &self,
+        service_name: &str,
+        process_id: u32,
+    ) -> Result<(), ServiceRegistryError> {
+        self.update_process(service_name, process_id)
+    }
+
     fn record_restart(&self, service_name: &str) -> Result<(), ServiceRegistryError> {
         self.record_restart(service_name)
     }

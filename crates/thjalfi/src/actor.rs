@@ -18,10 +18,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod lead;
+
 use crate::{
-    ChildProcess, ProcessEvent, ProcessExit, Readiness, Signal,
+    ChildProcess, ProcessEvent, ProcessExit, Readiness, Signal, SignalTarget,
     command::AfterStop,
     keeper::{Keeper, Key},
+    main_process::{Leader, MainProcess},
     notify::{Notice, Notifier},
     output::{Output, pumped},
     slots::Slots,
@@ -70,6 +73,12 @@ enum Phase {
 pub(crate) struct Supervisor {
     pub(crate) service_name: String,
     pub(crate) child: Box<dyn ChildProcess>,
+    /// What the handles take for the leader.
+    pub(crate) leader: Arc<Leader>,
+    /// The leader, where it is another one than that of `child`.
+    pub(crate) main: Option<MainProcess>,
+    /// The process that was started has ended, and the leader is another one.
+    pub(crate) first_ended: bool,
     pub(crate) stop_signal: Signal,
     pub(crate) commands: mpsc::UnboundedReceiver<Box<Command>>,
     /// Gone once the leader has ended, so that nobody waits for readiness any more.
@@ -92,6 +101,8 @@ pub(crate) struct Supervisor {
 
 /// One end of the two that a run has.
 enum End {
+    /// Of the process that was started, while another one is the leader.
+    First,
     Leader(io::Result<ExitStatus>),
     Tree(io::Result<Vec<u32>>),
 }
@@ -113,7 +124,10 @@ impl Supervisor {
             tokio::select! {
                 // An end that races with a deadline or a command wins: it is already a fact.
                 biased;
-                end = next_end(&mut *self.child, leader.is_some()) => match end {
+                end = next_end(&mut *self.child, self.main.as_ref(), self.first_ended, leader.is_some()) => match end {
+                    End::First => self.on_first_ended(&mut phase),
+                    // It may have named another one right before.
+                    End::Leader(_) if self.main.is_none() && self.is_followed(&mut phase) => {}
                     End::Leader(status) => {
                         leader = Some(status);
                         self.on_leader_ended(phase);
@@ -205,7 +219,7 @@ impl Supervisor {
         self.ending.send_replace(true);
         self.ready = None;
         let result = match phase {
-            Phase::Stopping { .. } => self.child.signal_tree(self.stop_signal),
+            Phase::Stopping { .. } => self.signal_rest(),
             // What it has born since it was killed is seen now.
             Phase::Running | Phase::Killing => self.child.kill_tree(),
         };
@@ -214,7 +228,7 @@ impl Supervisor {
         }
     }
 
-    fn on_notice(&self, notice: Notice, phase: &mut Phase) {
+    fn on_notice(&mut self, notice: Notice, phase: &mut Phase) {
         if let Notice::ExtendTimeout(more) = notice {
             let until = Instant::now().checked_add(more);
             match phase {
@@ -231,11 +245,9 @@ impl Supervisor {
             Notice::WatchdogTrigger => {
                 self.keep_alive.send_replace(KeepAlive::Refused);
             }
-            Notice::ExtendTimeout(_)
-            | Notice::Reloading
-            | Notice::Stopping
-            | Notice::Status(_)
-            | Notice::MainPid(_) => {}
+            Notice::MainPid(pid) => self.follow(pid),
+            Notice::ExtendTimeout(_) | Notice::Reloading | Notice::Stopping | Notice::Status(_) => {
+            }
         }
         self.slots.tell(ProcessEvent::Notified {
             service_name: self.service_name.clone(),
@@ -244,6 +256,9 @@ impl Supervisor {
     }
 
     fn kill(&mut self) -> Phase {
+        if self.main.is_some() {
+            self.signal_leader(Signal::Kill);
+        }
         if let Err(error) = self.child.kill_tree() {
             tracing::warn!(service = self.service_name, %error, "its tree cannot be killed");
         }
@@ -251,7 +266,7 @@ impl Supervisor {
     }
 
     fn signal_leader(&self, signal: Signal) {
-        if let Err(error) = self.child.leader().signal(signal)
+        if let Err(error) = self.leader.signal(signal)
             && error.raw_os_error() != Some(libc::ESRCH)
         {
             tracing::warn!(service = self.service_name, %signal, %error, "signal not delivered");
@@ -286,11 +301,12 @@ impl Supervisor {
         if let Some(output) = &mut self.output {
             output.drain();
         }
-        let pid = self.child.pid();
+        let pid = self.leader.pid();
         self.keeper.release(Key::run(&self.service_name, pid));
         if let Some((_, notifier)) = self.notices {
             notifier.forget(pid);
         }
+        drop(self.main);
         drop(self.child);
         if let Some(after_stop) = self.after_stop {
             after_stop.run(&self.service_name).await;
@@ -305,11 +321,22 @@ impl Supervisor {
     }
 }
 
-async fn next_end(child: &mut dyn ChildProcess, leader_ended: bool) -> End {
-    if leader_ended {
-        End::Tree(child.tree_gone().await)
-    } else {
-        End::Leader(child.wait().await)
+async fn next_end(
+    child: &mut dyn ChildProcess,
+    main: Option<&MainProcess>,
+    first_ended: bool,
+    leader_ended: bool,
+) -> End {
+    match main {
+        None if leader_ended => End::Tree(child.tree_gone().await),
+        None => End::Leader(child.wait().await),
+        Some(_) if first_ended && leader_ended => End::Tree(child.tree_gone().await),
+        Some(main) => tokio::select! {
+            biased;
+            // Its status is not the service's.
+            _ = child.wait(), if !first_ended => End::First,
+            status = main.wait(), if !leader_ended => End::Leader(status),
+        },
     }
 }
 

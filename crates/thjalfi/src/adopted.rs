@@ -75,23 +75,20 @@ impl AdoptedChild {
             tree,
         })
     }
+}
 
-    /// After the leader's end. It is told by the one or the other, before and after its parent has
-    /// reaped it; and the parent may do so between two questions.
-    fn status(&self, leader: &Pidfd) -> io::Result<ExitStatus> {
-        // A daemon that has executed itself anew is still the parent.
-        if let Ok(Some(status)) = leader.reap(false) {
-            return Ok(status);
-        }
-        leader
-            .exit_status()
-            .or_else(|| {
-                let raw = procfs::zombie_status(self.pid, self.start_ticks);
-                raw.map(ExitStatus::from_raw)
-            })
-            .or_else(|| leader.exit_status())
-            .ok_or_else(|| io::Error::other("the kernel does not tell it"))
+/// How a process has ended. It is told by the one or the other, before and after its parent has
+/// reaped it; and the parent may do so between two questions.
+pub(crate) fn status(process: &Pidfd, pid: u32, start_ticks: u64) -> io::Result<ExitStatus> {
+    // A daemon that has executed itself anew is still the parent.
+    if let Ok(Some(status)) = process.reap(false) {
+        return Ok(status);
     }
+    process
+        .exit_status()
+        .or_else(|| procfs::zombie_status(pid, start_ticks).map(ExitStatus::from_raw))
+        .or_else(|| process.exit_status())
+        .ok_or_else(|| io::Error::other("the kernel does not tell it"))
 }
 
 /// The process that is meant, if it lives or was not reaped yet.
@@ -160,7 +157,7 @@ impl ChildProcess for AdoptedChild {
         leader.readable().await?.retain_ready();
         LEADERS.may_be_reaped().await;
         LEADERS.forget(self.pid);
-        self.status(leader.get_ref())
+        status(leader.get_ref(), self.pid, self.start_ticks)
     }
 
     fn signal_tree(&mut self, signal: Signal) -> io::Result<()> {

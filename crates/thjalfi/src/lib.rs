@@ -75,6 +75,7 @@ mod limits;
 mod loader;
 mod log;
 mod logfile;
+mod main_process;
 mod notify;
 mod options;
 mod os;

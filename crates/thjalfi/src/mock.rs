@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     ChildProcess, ProcessExit, ProcessIdentity, ProcessSpawner, ServiceProcess, Signal,
-    SignalTarget, SpawnError, SpawnSpec, process::Shared, watchdog::KeepAlive,
+    SignalTarget, SpawnError, SpawnSpec, main_process::Leader, process::Shared,
+    watchdog::KeepAlive,
 };
 pub use crate::{api::MockServiceLoaderApi, authorize::MockAuthorizer, spawn::MockProcessSpawner};
 
@@ -43,7 +44,7 @@ impl FakeProcess {
             pid,
             start_time: SystemTime::now(),
             shared: Arc::new(Shared {
-                leader: signals.clone(),
+                leader: Arc::new(Leader::new(pid, signals.clone())),
                 ready,
                 exit,
                 keep_alive: keep_alive.subscribe(),

@@ -53,7 +53,7 @@ pub enum Notice {
     WatchdogTrigger,
     /// `STATUS=…`: a line for people.
     Status(String),
-    /// `MAINPID=…`: which of its processes it takes for the main one. The leader stays the leader.
+    /// `MAINPID=…`: which of its processes is the main one. If it is one of them, it is the leader from then on.
     MainPid(u32),
     /// `EXTEND_TIMEOUT_USEC=…`: it needs at least this long from now on, to start or to stop.
     ExtendTimeout(Duration),
@@ -70,7 +70,11 @@ pub(crate) struct Notifier {
 }
 
 #[derive(Debug, Default)]
-struct Listeners(Mutex<HashMap<u32, Listener>>);
+struct Listeners {
+    by_leader: Mutex<HashMap<u32, Listener>>,
+    /// Held while a message is on its way from the socket to its listener.
+    receiving: Mutex<()>,
+}
 
 #[derive(Debug)]
 struct Listener {
@@ -78,6 +82,8 @@ struct Listener {
     /// What came before the supervisor did.
     early: Option<mpsc::Receiver<Notice>>,
     cgroup: Option<PathBuf>,
+    /// Earlier leaders, which may send as well.
+    earlier: Vec<u32>,
 }
 
 impl Notifier {
@@ -146,6 +152,31 @@ impl Notifier {
         }
     }
 
+    /// Delivers what was sent up to now.
+    pub(crate) fn catch_up(&self) {
+        if let Some((_, socket)) = self.socket.get() {
+            // An error shows again in the next reading.
+            while self.listeners.receive(socket).is_ok() {}
+        }
+    }
+
+    /// A process of the tree is the leader from now on.
+    pub(crate) fn lead(&self, before: u32, leader: u32) {
+        let mut listeners = self.listeners.lock();
+        if let Some(mut listener) = listeners.remove(&before) {
+            listener.earlier.push(before);
+            listener.earlier.retain(|pid| *pid != leader);
+            listeners.insert(leader, listener);
+        }
+    }
+
+    /// An earlier leader has ended, and its number may mean another process.
+    pub(crate) fn forget_earlier(&self, leader: u32, before: u32) {
+        if let Some(listener) = self.listeners.lock().get_mut(&leader) {
+            listener.earlier.retain(|pid| *pid != before);
+        }
+    }
+
     pub(crate) fn forget(&self, leader: u32) {
         self.listeners.lock().remove(&leader);
     }
@@ -158,21 +189,45 @@ impl Listener {
             notices,
             early: Some(early),
             cgroup: None,
+            earlier: Vec::new(),
         }
     }
 }
 
 impl Listeners {
     fn lock(&self) -> MutexGuard<'_, HashMap<u32, Listener>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_leader
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one message and delivers it.
+    fn receive(&self, socket: &UnixDatagram) -> io::Result<()> {
+        let _receiving = self
+            .receiving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((sender, text)) = receive_one(socket)? {
+            self.deliver(sender, &text);
+        }
+        Ok(())
     }
 
     fn deliver(&self, sender: u32, text: &str) {
-        let Some(leader) = leader_of(sender).or_else(|| self.leader_by_cgroup(sender)) else {
+        let leader = leader_of(sender)
+            .or_else(|| self.leader_by_cgroup(sender))
+            // One that has just been reaped.
+            .unwrap_or(sender);
+        let mut listeners = self.lock();
+        let now = listeners
+            .iter()
+            .find(|(_, listener)| listener.earlier.contains(&leader))
+            .map(|(now, _)| *now);
+        let leader = now.unwrap_or(leader);
+        if !LEADERS.contains(leader) && !listeners.contains_key(&leader) {
             tracing::debug!(sender, "a notification from outside of every service");
             return;
-        };
-        let mut listeners = self.lock();
+        }
         let listener = listeners.entry(leader).or_insert_with(Listener::new);
         for notice in parse(text) {
             if let Err(error) = listener.notices.try_send(notice) {
@@ -253,15 +308,11 @@ async fn receive(socket: Arc<UnixDatagram>, listeners: Arc<Listeners>, cancel: C
     loop {
         let received = tokio::select! {
             () = cancel.cancelled() => return,
-            received = socket.async_io(Interest::READABLE, || receive_one(&socket)) => received,
+            received = socket.async_io(Interest::READABLE, || listeners.receive(&socket)) => received,
         };
-        match received {
-            Ok(Some((sender, text))) => listeners.deliver(sender, &text),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(%error, "notifications can no longer be received");
-                return;
-            }
+        if let Err(error) = received {
+            tracing::warn!(%error, "notifications can no longer be received");
+            return;
         }
     }
 }

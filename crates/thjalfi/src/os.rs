@@ -413,6 +413,9 @@ impl ChildProcess for OsChild {
             };
             LEADERS.forget(self.pid);
             self.reaped = true;
+            if let Tree::Session(session) = &mut self.tree {
+                session.set_reaped();
+            }
             return result;
         }
     }

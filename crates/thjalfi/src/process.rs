@@ -14,6 +14,7 @@ use crate::{
     ProcessIdentity, ProcessInfo, ServiceLoaderError, Signal,
     actor::reached,
     adopt::boot_id,
+    main_process::Leader,
     procfs,
     tree::Membership,
     watchdog::{KeepAlive, WatchdogAlarm, alarm},
@@ -27,7 +28,8 @@ use crate::{
 pub struct ServiceProcess {
     /// Name of the service.
     pub service_name: String,
-    /// Process id of the leader.
+    /// Process id of the leader when this handle was made; a service may name another one of its processes,
+    /// see [`successor`](Self::successor).
     pub pid: u32,
     /// When it was started.
     pub start_time: SystemTime,
@@ -37,7 +39,7 @@ pub struct ServiceProcess {
 /// What all handles of one run share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) leader: Arc<dyn SignalTarget>,
+    pub(crate) leader: Arc<Leader>,
     pub(crate) ready: watch::Receiver<bool>,
     pub(crate) exit: watch::Receiver<Option<ProcessExit>>,
     pub(crate) keep_alive: watch::Receiver<KeepAlive>,
@@ -157,6 +159,16 @@ impl ServiceProcess {
         alarm(self.shared.keep_alive.clone(), interval).await
     }
 
+    /// Added: waits until another process is the leader than the one that this handle names, since the service
+    /// said so by `MAINPID`; the same run with that one. Cancel safe.
+    pub async fn successor(&self) -> Self {
+        let pid = self.shared.leader.is_other_than(self.pid).await;
+        Self {
+            pid,
+            ..self.clone()
+        }
+    }
+
     /// Sends a signal to the leader.
     ///
     /// # Errors
@@ -188,9 +200,10 @@ impl ServiceProcess {
     /// Reads `/proc`, and waits for the rest of an `exec` under way.
     pub fn identity(&self) -> Option<ProcessIdentity> {
         // The number may mean another process only once the leader was reaped.
-        let stat = procfs::stat(self.pid).filter(|_| self.is_alive())?;
+        let pid = self.shared.leader.pid();
+        let stat = procfs::stat(pid).filter(|_| self.is_alive())?;
         Some(ProcessIdentity {
-            pid: self.pid,
+            pid,
             start_ticks: stat.start,
             boot_id: boot_id().ok()?,
             cgroup: self.shared.cgroup.clone(),
@@ -212,7 +225,7 @@ impl ServiceProcess {
             return Ok(Vec::new());
         }
         Membership {
-            leader: self.pid,
+            leader: self.shared.leader.pid(),
             cgroup: self.cgroup(),
             mark: self.shared.mark.as_deref(),
         }

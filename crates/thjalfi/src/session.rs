@@ -138,6 +138,8 @@ pub(crate) struct Session {
     /// Members whose end is awaited.
     awaited: Vec<AsyncFd<Arc<Pidfd>>>,
     killing: bool,
+    /// The leader was reaped here, so that its number may mean another process.
+    reaped: bool,
 }
 
 impl Session {
@@ -149,6 +151,7 @@ impl Session {
             adopted: false,
             awaited: Vec::new(),
             killing: false,
+            reaped: false,
         }
     }
 
@@ -158,6 +161,11 @@ impl Session {
             adopted: true,
             ..Self::new(leader, mark, started)
         }
+    }
+
+    /// To be told when the process that was started has been reaped.
+    pub(crate) fn set_reaped(&mut self) {
+        self.reaped = true;
     }
 
     pub(crate) fn mark(&self) -> &str {
@@ -219,7 +227,9 @@ impl Session {
             all.retain(|pid| *pid != self.leader && *pid != own);
             all
         } else {
-            pending = procfs::children(self.leader)?;
+            if !self.reaped {
+                pending = procfs::children(self.leader)?;
+            }
             procfs::children(own)?
         };
         LEADERS.with(|leaders| {
@@ -255,8 +265,8 @@ impl Session {
 
     /// Whether the leader ended while nobody looked, and its number means another process now.
     fn number_is_reused(&self) -> bool {
-        let reused = |stat: Stat| stat.start != self.not_before;
-        self.adopted && procfs::stat(self.leader).is_some_and(reused)
+        let reused = |stat: Stat| self.reaped || stat.start != self.not_before;
+        (self.adopted || self.reaped) && procfs::stat(self.leader).is_some_and(reused)
     }
 
     fn relation(&self, pid: u32, stat: &Stat, leaders: &BTreeSet<u32>) -> Relation {

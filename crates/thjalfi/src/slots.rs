@@ -182,6 +182,15 @@ impl Slots {
         })
     }
 
+    /// Another process of the run with this pid is its leader from now on.
+    pub(crate) fn lead(&self, service_name: &str, before: u32, leader: u32) {
+        if let Some(Slot::Running(run)) = self.lock().get_mut(service_name)
+            && run.process.pid == before
+        {
+            run.process.pid = leader;
+        }
+    }
+
     /// Kills all that runs, as far as that is possible without waiting.
     pub(crate) fn kill_all(&self) {
         for slot in self.lock().values() {

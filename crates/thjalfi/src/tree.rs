@@ -47,6 +47,29 @@ impl Membership<'_> {
         Ok(pids.into_iter().filter_map(info).collect())
     }
 
+    /// Whether a process is in the cgroup; without one, whether it or what it descends from is the leader, in its
+    /// session or group, or carries the mark.
+    pub(crate) fn has(self, pid: u32) -> bool {
+        if let Some(folder) = self.cgroup {
+            return listed(folder).contains(&pid);
+        }
+        let own = std::process::id();
+        let mut next = pid;
+        while next > 1 && next != own {
+            let Some(stat) = procfs::stat(next) else {
+                return false;
+            };
+            let is_marked = || {
+                self.mark.is_some() && procfs::environment_value(next, MARK).as_deref() == self.mark
+            };
+            if [next, stat.session, stat.group].contains(&self.leader) || is_marked() {
+                return true;
+            }
+            next = stat.parent;
+        }
+        false
+    }
+
     /// The leader, its session and group, who carries the mark, and all that descend from these.
     fn found(self) -> io::Result<Vec<u32>> {
         let all: Vec<(u32, Stat)> = procfs::processes()?

@@ -20,6 +20,7 @@ mod init;
 mod keeper;
 mod limits;
 mod logging;
+mod main_process;
 mod metrics;
 mod network;
 mod paper;

@@ -211,8 +211,17 @@ impl ServiceActor {
         self.publish(ServiceEvent::Started { process_id });
     }
 
-    /// Has a run measured, and waits for its end from now on.
-    pub(super) fn hold(&mut self, process: ServiceProcess, started: Instant) {
+    /// Another process of the run stands for it.
+    pub(super) fn on_led(&mut self, process: ServiceProcess) {
+        let skirnir = &self.hall.servants.skirnir;
+        self.recorded(skirnir.update_process(&self.name, process.pid));
+        self.measure(&process);
+        if let Some(run) = &mut self.run {
+            run.process = process;
+        }
+    }
+
+    fn measure(&self, process: &ServiceProcess) {
         self.hall.servants.byggvir.track_service(
             &self.name,
             byggvir::ProcessTree {
@@ -220,6 +229,11 @@ impl ServiceActor {
                 cgroup: process.cgroup().map(ToOwned::to_owned),
             },
         );
+    }
+
+    /// Has a run measured, and waits for its end from now on.
+    pub(super) fn hold(&mut self, process: ServiceProcess, started: Instant) {
+        self.measure(&process);
         let exiting = process.clone();
         self.run = Some(Run {
             process,

@@ -11,6 +11,7 @@ use crate::{
     command::{AfterStop, Setting, Spawner},
     identity::Identity,
     keeper::Key,
+    main_process::Leader,
     output::Output,
     process::Shared,
     slots::{Reservation, Run},
@@ -34,13 +35,14 @@ impl Inner {
         let (exit_told, exit) = watch::channel(None);
         let keep_alive = watch::Sender::new(KeepAlive::default());
         let extended = watch::Sender::new(None);
+        let leader = Arc::new(Leader::new(child.pid(), child.leader()));
         let run = Run {
             process: ServiceProcess {
                 service_name: service_name.to_owned(),
                 pid: child.pid(),
                 start_time,
                 shared: Arc::new(Shared {
-                    leader: child.leader(),
+                    leader: Arc::clone(&leader),
                     ready,
                     exit,
                     keep_alive: keep_alive.subscribe(),
@@ -65,6 +67,9 @@ impl Inner {
         let supervisor = Supervisor {
             service_name: service_name.to_owned(),
             child,
+            leader,
+            main: None,
+            first_ended: false,
             stop_signal: options.stop_signal,
             commands: received,
             ready: Some(ready_told),

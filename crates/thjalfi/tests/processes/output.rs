@@ -207,13 +207,19 @@ async fn readiness_shows_in_a_line_of_captured_output_and_of_other_as_well() {
 #[tokio::test]
 async fn output_that_is_only_looked_at_is_dropped_and_stops_nobody() {
     let hall = Hall::new();
+    let go = hall.path("go");
+    let script = format!(
+        "seq 1 200000; echo up >&2; until [ -e {} ]; do sleep 0.01; done; seq 1 200000; exit 7",
+        go.display()
+    );
     let options = StartOptions {
         readiness: Readiness::Log("^up$".to_owned()),
-        ..script_options("seq 1 200000; echo up >&2; seq 1 200000; exit 7")
+        ..script_options(&script)
     };
     let process = soon(hall.loader.start_service("sh", options))
         .await
         .expect("is ready");
+    fs::write(go, "").unwrap();
     let exit = soon(process.exited()).await;
     assert_eq!(exit.status.and_then(|status| status.code()), Some(7));
     assert!(hall.loader.read_log("sh", LogQuery::default()).is_err());
