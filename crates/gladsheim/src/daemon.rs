@@ -165,16 +165,17 @@ pub(crate) async fn run(mut hall: Hall, options: DaemonOptions) -> Result<(), Da
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
+    // The socket last: whoever finds it there finds a daemon that could start.
+    let tls = match &hall.listen {
+        Some(listen) => Some(TlsListener::bind(listen).await?),
+        None => None,
+    };
     let audience = Audience::of(&grants);
     let ControlSocket { listener, file } = match listener {
         Some(listener) => ControlSocket::inherit(listener, &hall.socket, audience)?,
         None => ControlSocket::bind(&hall.socket, audience).await?,
     };
     let access = Arc::new(AccessControl::new(grants));
-    let tls = match &hall.listen {
-        Some(listen) => Some(TlsListener::bind(listen).await?),
-        None => None,
-    };
     let daemon_keys = hall.daemon_keys();
     hall.config.events_before = events;
     let gladsheim = Gladsheim::new(hall.config);

@@ -1,4 +1,4 @@
-//! Services that tell of themselves by `grpc.health.v1`, in another language than ours.
+//! gRPC in another language than ours: services that tell of themselves by `grpc.health.v1`, and a generic client.
 
 use std::{
     env, fs,
@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use gladsheim_tests::{TestDaemon, free_port, skip};
+use gladsheim_tests::{TestDaemon, free_port, run, service, skip};
 
 /// A Python that has `grpcio` and `grpcio-health-checking`: the one that `.ci/run` makes below the target
 /// folder, or the machine's own. Otherwise a note that the test was skipped.
@@ -17,7 +17,10 @@ fn python() -> Option<PathBuf> {
         .map(|folder| folder.join("python/bin/python"));
     let found = ours.chain([PathBuf::from("python3")]).find(|python| {
         let has = Command::new(python)
-            .args(["-c", "import grpc_health.v1.health"])
+            .args([
+                "-c",
+                "import grpc_health.v1.health, grpc_reflection.v1alpha.reflection",
+            ])
             .stderr(Stdio::null())
             .status();
         has.is_ok_and(|status| status.success())
@@ -91,4 +94,14 @@ fn a_watched_server_that_hangs_is_found_out() {
             && status["health"] == "healthy"
             && status["process_id"] != before["process_id"]
     });
+}
+
+/// It has no generated code of ours: what it calls it has learnt by reflection.
+#[test]
+fn a_generic_client_in_another_language_drives_a_service() {
+    let Some(python) = python() else { return };
+    let hall = TestDaemon::start(&(service("thor", "svc-obedient", &[]) + "autostart = false\n"));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/helpers/generic_client.py");
+    let mut client = Command::new(python);
+    run(client.arg(script).arg(hall.socket())).expect_code(0);
 }

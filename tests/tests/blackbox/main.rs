@@ -9,6 +9,7 @@ mod access;
 mod adoption;
 mod bad_input;
 mod battery;
+mod bounds;
 mod cli;
 mod crash_restart;
 mod first_steps;

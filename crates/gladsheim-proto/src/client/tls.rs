@@ -2,12 +2,15 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
+};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, RootCertStore,
+        self, ClientConfig, RootCertStore,
         crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
         version::TLS13,
@@ -57,6 +60,14 @@ pub enum TlsError {
         /// What is wrong with it.
         why: String,
     },
+    /// The daemon does not accept the caller's certificate.
+    #[error("the daemon at {address} does not accept our certificate")]
+    Refused {
+        /// Where.
+        address: String,
+        /// What TLS said.
+        source: io::Error,
+    },
     /// Nobody listens there, or the other side is not who it should be.
     #[error("cannot connect to {address}")]
     Connect {
@@ -70,18 +81,19 @@ pub enum TlsError {
 impl Client {
     /// Connects to a daemon on the network. Must be called inside a tokio runtime.
     ///
-    /// That a daemon does not accept the caller's certificate shows at the first call, as
-    /// [`is_refusal`](Self::is_refusal) finds out.
-    ///
     /// # Errors
     ///
-    /// When the options make no sense, nobody listens, or the daemon's certificate is not one of the authority's
-    /// for that name.
+    /// When the options make no sense, nobody listens, the daemon's certificate is not one of the authority's
+    /// for that name, or the daemon does not accept the caller's.
     pub async fn connect_tls(options: TlsOptions) -> Result<Self, TlsError> {
         let way = Arc::new(Way::of(options)?);
-        let first = way.open().await.map_err(|source| TlsError::Connect {
-            address: way.address.clone(),
-            source,
+        let first = way.open().await.map_err(|source| {
+            let address = way.address.clone();
+            let inner = source.get_ref().and_then(|inner| inner.downcast_ref());
+            match inner {
+                Some(rustls::Error::AlertReceived(_)) => TlsError::Refused { address, source },
+                _ => TlsError::Connect { address, source },
+            }
         })?;
         let endpoint = Endpoint::from_static("http://localhost")
             .http2_keep_alive_interval(KEEP_ALIVE)
@@ -91,23 +103,7 @@ impl Client {
             async move { way.open().await }
         }))
     }
-
-    /// Whether a call failed because the daemon did not accept the caller's certificate.
-    pub fn is_refusal(status: &tonic::Status) -> bool {
-        let mut source = std::error::Error::source(status);
-        while let Some(error) = source {
-            // HTTP/2 hands only the text of its connection's error on.
-            if error.to_string().contains(ALERT) {
-                return true;
-            }
-            source = error.source();
-        }
-        false
-    }
 }
-
-/// How [`rustls::Error::AlertReceived`] begins.
-const ALERT: &str = "received fatal alert";
 
 /// The way to one daemon.
 struct Way {
@@ -153,10 +149,18 @@ impl Way {
         })
     }
 
-    async fn open(&self) -> io::Result<TlsStream<TcpStream>> {
+    /// A connection on which the daemon has begun to speak.
+    async fn open(&self) -> io::Result<BufReader<TlsStream<TcpStream>>> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
-        self.connector.connect(self.name.clone(), stream).await
+        let stream = self.connector.connect(self.name.clone(), stream).await?;
+        // In TLS 1.3 the daemon judges our certificate when the handshake is over for us. Both sides of HTTP/2
+        // speak at once, so its first bytes, or its refusal, come without our asking.
+        let mut stream = BufReader::new(stream);
+        match stream.fill_buf().await? {
+            [] => Err(io::ErrorKind::ConnectionAborted.into()),
+            _ => Ok(stream),
+        }
     }
 }
 

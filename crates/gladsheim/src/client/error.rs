@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, path::PathBuf, process::ExitCode, time::Duration};
 
-use gladsheim_proto::{Client, ConnectError, TlsError, reason, v1::BringUpProgress};
+use gladsheim_proto::{ConnectError, TlsError, reason, v1::BringUpProgress};
 use tonic::{Code, Status};
 
 use super::remote::RemoteError;
@@ -43,9 +43,6 @@ pub(crate) enum CliError {
     /// There is no connection to a daemon on the network.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A daemon on the network does not know our certificate.
-    #[error("the daemon does not accept our certificate: {}", innermost(.0))]
-    CertificateRefused(Box<Status>),
     /// The socket does not let us in.
     #[error("the daemon at {} is not ours to talk to", socket.display())]
     SocketRefused { socket: PathBuf, source: io::Error },
@@ -139,9 +136,6 @@ pub(crate) fn about(service_name: &str) -> impl Fn(Status) -> CliError {
 impl CliError {
     /// The daemon's answer, or the loss of the daemon.
     pub(crate) fn of_status(service_name: Option<&str>, status: Status) -> Self {
-        if Client::is_refusal(&status) {
-            return Self::CertificateRefused(Box::new(status));
-        }
         let from_transport = status.source().is_some()
             || matches!(status.code(), Code::Unavailable | Code::Cancelled);
         if reason::of(&status).is_none() && from_transport {
@@ -198,8 +192,8 @@ impl CliError {
             | Self::Pattern { .. }
             | Self::OtherPlace { .. } => 2,
             Self::NoMatch { .. } => 4,
+            Self::SocketRefused { .. } | Self::Tls(TlsError::Refused { .. }) => 6,
             Self::NoDaemon { .. } | Self::OtherHall { .. } | Self::Gone(_) | Self::Tls(_) => 3,
-            Self::SocketRefused { .. } | Self::CertificateRefused(_) => 6,
             Self::WaitTimedOut { .. } => 5,
             Self::Refused { status, .. } => match status.code() {
                 Code::InvalidArgument => 2,
@@ -239,8 +233,10 @@ impl CliError {
             Self::OtherPlace { .. } => reason::HALL_FILE,
             Self::NotUpgraded | Self::NotAnswering(_) => reason::NOT_UPGRADED,
             Self::NoMatch { .. } => reason::NOT_FOUND,
+            Self::SocketRefused { .. } | Self::Tls(TlsError::Refused { .. }) => {
+                reason::ACCESS_DENIED
+            }
             Self::NoDaemon { .. } | Self::Tls(_) => "no_daemon",
-            Self::SocketRefused { .. } | Self::CertificateRefused(_) => reason::ACCESS_DENIED,
             Self::OtherHall { .. } => "other_hall",
             Self::Refused { status, .. } => reason::of(status).unwrap_or(reason::INTERNAL),
             Self::NotUp { reason, .. } if reason.is_empty() => reason::INTERNAL,
@@ -271,9 +267,11 @@ impl CliError {
     pub(crate) fn way_out(&self) -> Option<&'static str> {
         match self {
             Self::NoDaemon { .. } => Some("`gladsheim up` or `gladsheim daemon` starts one"),
-            Self::Tls(_) => Some("a daemon listens there with `[listen]` in its hall file"),
-            Self::CertificateRefused(_) => {
+            Self::Tls(TlsError::Refused { .. }) => {
                 Some("`client_ca` in its hall file says who signs callers' certificates")
+            }
+            Self::Tls(TlsError::Connect { .. }) => {
+                Some("a daemon listens there with `[listen]` in its hall file")
             }
             Self::SocketRefused { .. } => Some("`[access]` in its hall file says who may"),
             Self::DaemonLog { .. } => Some("name another folder with `state_dir` in the hall file"),
