@@ -245,3 +245,63 @@ async fn a_service_under_another_user_can_open_its_output_again() {
     texts.sort();
     assert_eq!(texts, ["again", "too"]);
 }
+
+/// A file system in memory, of this many bytes, at a folder; gone when it is dropped.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &std::path::Path, options: &str) -> bool {
+        let mut command = std::process::Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", options, "tmpfs"]);
+        command
+            .arg(folder)
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let umount = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.0)
+            .status();
+        assert!(umount.is_ok_and(|status| status.success()), "not unmounted");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_blocks_nobody_and_each_line_is_kept_or_counted() {
+    let hall = Hall::capturing();
+    let folder = hall.folder.path().to_owned();
+    if !SmallDisk::mount(&folder, "size=128k") {
+        println!("skipped: this machine lets us mount nothing");
+        return;
+    }
+    let _disk = SmallDisk(folder.clone());
+    let mut facts = hall.facts();
+    let mut events = hall.loader.subscribe();
+    let script = "seq 1 20000; echo through >$FACTS; until [ -e $FACTS.go ]; do sleep 0.01; done; \
+                  echo again";
+    let process = hall.run(script, &facts).await;
+    assert_eq!(facts.next().await, "through");
+    let mut dropped = 0;
+    while dropped == 0 {
+        if let thjalfi::ProcessEvent::OutputDropped { lines, .. } =
+            soon(events.recv()).await.unwrap()
+        {
+            dropped += lines;
+        }
+    }
+    assert!(SmallDisk::mount(&folder, "remount,size=8m"));
+    fs::write(hall.path("facts.go"), "").unwrap();
+    soon(process.exited()).await;
+    while let Ok(event) = events.try_recv() {
+        if let thjalfi::ProcessEvent::OutputDropped { lines, .. } = event {
+            dropped += lines;
+        }
+    }
+    let lines = last(&hall, usize::MAX).await;
+    assert_eq!(lines.last().unwrap().line, "again");
+    assert_eq!(lines.len() as u64 + dropped, 20_001);
+}
