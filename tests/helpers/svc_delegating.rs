@@ -1,7 +1,6 @@
 //! Starts itself as the real server, in a session of its own, tells `MAINPID` and `READY`, and ends.
 //!
-//! The server ends with code 7 when it is asked to; on SIGHUP it says that it reloads, and stays so until the
-//! file `--reloaded FILE` exists.
+//! The server ends with code 7 when it is asked to.
 
 #![expect(
     clippy::expect_used,
@@ -9,10 +8,9 @@
 )]
 #![expect(clippy::zombie_processes, reason = "it ends before the server does")]
 
-use std::{env, path::Path, process, thread, time::Duration};
+use std::{env, process};
 
-use gladsheim_tests::helper::{Requests, announce, flag, notify, option};
-use nix::sys::signal::Signal;
+use gladsheim_tests::helper::{Requests, announce, flag, notify};
 
 fn main() {
     if !flag("--server") {
@@ -28,20 +26,6 @@ fn main() {
     let requests = Requests::catch();
     nix::unistd::setsid().expect("it leads no group");
     announce();
-    loop {
-        match requests.wait() {
-            Signal::SIGTERM | Signal::SIGINT => process::exit(7),
-            Signal::SIGHUP => reload(),
-            _ => {}
-        }
-    }
-}
-
-fn reload() {
-    notify("RELOADING=1\nSTATUS=reading it all again");
-    let file = option("--reloaded").expect("--reloaded is needed");
-    while !Path::new(&file).exists() {
-        thread::sleep(Duration::from_millis(5));
-    }
-    notify("READY=1\nSTATUS=serving");
+    requests.wait_to_end();
+    process::exit(7);
 }

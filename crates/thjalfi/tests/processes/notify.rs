@@ -170,3 +170,33 @@ async fn a_main_process_outside_of_the_service_is_ignored() {
         assert!(!lives(process.pid));
     }
 }
+
+#[tokio::test]
+async fn a_service_that_reloads_tells_so_and_runs_and_is_ready_all_the_time() {
+    let hall = Hall::new();
+    let facts = hall.facts();
+    let mut events = hall.loader.subscribe();
+    let options = options(
+        &facts,
+        "READY=1 RELOADING=1 STATUS=rereading READY=1 STATUS=done",
+    );
+    let process = soon(hall.loader.start_service("sh", options))
+        .await
+        .expect("is ready");
+    let (mut told, mut ready) = (Vec::new(), 0);
+    while told.len() < 3 {
+        match soon(events.recv()).await.unwrap() {
+            ProcessEvent::Notified { notice, .. } => told.push(notice),
+            ProcessEvent::Ready { .. } => ready += 1,
+            _ => {}
+        }
+    }
+    let status = |text: &str| Notice::Status(text.to_owned());
+    assert_eq!(
+        told,
+        [Notice::Reloading, status("rereading"), status("done")]
+    );
+    assert_eq!(ready, 1);
+    assert!(process.is_alive());
+    soon(hall.loader.force_kill_service("sh")).await.unwrap();
+}
