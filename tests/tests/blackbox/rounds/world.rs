@@ -78,12 +78,14 @@ impl World {
     pub(super) fn kill_daemon(&mut self) {
         self.hall.signal(Signal::SIGKILL);
         self.hall.wait();
-        for process in self.hall.processes() {
-            let new = !self.known.contains(&process.pid);
-            let own = |(name, _): &(&&str, &mut Lines)| new && is_of(&process, name);
-            if let Some((_, lines)) = self.lines.iter_mut().find(own) {
-                lines.forgive(process.pid);
-            }
+        let known = &self.known;
+        let processes = self.hall.processes();
+        for process in processes.iter().filter(|new| !known.contains(&new.pid)) {
+            // One that has not come to its program yet may become any of them.
+            let named = self.lines.keys().any(|name| is_of(process, name));
+            let may_be = |(name, _): &(&&str, &mut Lines)| !named || is_of(process, name);
+            let lines = self.lines.iter_mut().filter(may_be);
+            lines.for_each(|(_, lines)| lines.forgive(process.pid));
         }
     }
 
